@@ -1,0 +1,262 @@
+"""What libraries mean: the tables of all frameworks together, and what holds for code nobody described.
+
+A framework is one module or package in ``bnlint.frameworks`` with a ``FRAMEWORK``. Its table maps canonical
+names to handlers: short functions that turn a call into trace events and an abstract result.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import bnlint.frameworks
+from bnlint.dataflow import Choice, Const, Node, Unknown, Value
+from bnlint.findings import Location
+from bnlint.interpreter import builtins
+from bnlint.interpreter.values import (
+    ApiObject,
+    ApiRef,
+    Call,
+    ClassValue,
+    Dict,
+    Function,
+    Instance,
+    List,
+    Method,
+    Tuple,
+    contents,
+)
+
+if TYPE_CHECKING:
+    from bnlint.interpreter.machine import Machine
+
+Handler = Callable[["Machine", Call], Value]
+
+
+@dataclass(slots=True)
+class Framework:
+    """What one framework's API means."""
+
+    name: str
+    roots: dict[str, str]
+    """Importable names and the canonical names they stand for (``tensorflow`` is ``tf``)."""
+    aliases: dict[str, str] = field(default_factory=dict)
+    """Canonical prefixes that are other spellings of the same things, longest match wins."""
+    handlers: dict[str, Handler] = field(default_factory=dict)
+    """By canonical name: functions, classes, and methods as ``tf.Session.run``. Methods of dataflow nodes
+    are ``Tensor.eval``; ``Tensor.eval`` and the like are shared by all frameworks."""
+    properties: dict[str, Handler] = field(default_factory=dict)
+    """Attributes of objects and nodes that are computed, not called; also names that are values."""
+    fallback: Handler | None = None
+    """What a call of the framework's API means that has no handler."""
+    inherited: Callable[[Machine, Instance, ApiRef, str], Value | None] | None = None
+    """An attribute that a project's class has from the framework's class, if that needs more than a handler."""
+    construct: Callable[[Machine, ClassValue, ApiRef, Call], Value | None] | None = None
+    """Making an object of a project's class that derives from the framework's; None for the usual way."""
+    decorated: dict[str, Callable[[Machine, Function, Call], Call]] = field(default_factory=dict)
+    """Decorators that change how a function is called: what they make of the call."""
+
+
+class Library:
+    """All frameworks, and the standard library."""
+
+    def __init__(self) -> None:
+        self.frameworks: list[Framework] = []
+        self._roots: dict[str, str] = {}
+        self._handlers: dict[str, Handler] = dict(builtins.HANDLERS)
+        self._properties: dict[str, Handler] = {}
+        self._decorated: dict[str, Callable[[Machine, Function, Call], Call]] = {}
+        self._aliases: dict[str, str] = {}
+        self._canonical: dict[str, str] = {}
+        self._references: dict[str, ApiRef] = {}
+        for info in pkgutil.iter_modules(bnlint.frameworks.__path__):
+            if info.name != "library":
+                module = importlib.import_module(f"bnlint.frameworks.{info.name}")
+                self._add(module.FRAMEWORK)
+
+    def _add(self, framework: Framework) -> None:
+        self.frameworks.append(framework)
+        self._roots.update(framework.roots)
+        self._aliases.update(framework.aliases)
+        self._handlers.update(framework.handlers)
+        self._properties.update(framework.properties)
+        self._decorated.update(framework.decorated)
+
+    # -- names ---------------------------------------------------------------------------------------
+
+    def root(self, dotted: str) -> ApiRef:
+        """What importing a library's module gives."""
+        parts = dotted.split(".")
+        for end in range(len(parts), 0, -1):
+            known = self._roots.get(".".join(parts[:end]))
+            if known is not None:
+                return self.reference(".".join((known, *parts[end:])))
+        return self.reference(dotted)
+
+    def reference(self, name: str) -> ApiRef:
+        """The API of that name, in its canonical spelling."""
+        canonical = self._canonical.get(name)
+        if canonical is None:
+            canonical = self._canonical[name] = self._canonicalised(name)
+        found = self._references.get(canonical)
+        if found is None:
+            found = self._references[canonical] = ApiRef(canonical)
+        return found
+
+    def _canonicalised(self, name: str) -> str:
+        for _ in range(6):
+            prefix = name
+            while prefix and prefix not in self._aliases:
+                prefix = prefix.rpartition(".")[0]
+            if not prefix:
+                return name
+            name = self._aliases[prefix] + name[len(prefix) :]
+        return name
+
+    def framework_of(self, name: str) -> Framework | None:
+        """The framework that an API belongs to."""
+        top = name.partition(".")[0]
+        for framework in self.frameworks:
+            if top in {root.partition(".")[0] for root in framework.roots.values()}:
+                return framework
+        return None
+
+    def member(self, machine: Machine, holder: ApiRef, name: str) -> Value:
+        """``holder.name``."""
+        found = self.reference(f"{holder.name}.{name}")
+        computed = self._properties.get(found.name)
+        if computed is not None:
+            return computed(machine, Call([], {}, machine.here, name=found.name))
+        return found
+
+    # -- calls ---------------------------------------------------------------------------------------
+
+    def call(self, machine: Machine, name: str, call: Call) -> Value:
+        """Call an API."""
+        machine.spend(2)
+        call.name = name
+        handler = self._handlers.get(name)
+        if handler is not None:
+            return handler(machine, call)
+        framework = self.framework_of(name)
+        machine.callbacks(call.values(), call.site)
+        if framework is not None and framework.fallback is not None:
+            return framework.fallback(machine, call)
+        last = name.rpartition(".")[2]
+        if last[:1].isupper() and not call.values():
+            return ApiObject(name, call.site)
+        return machine.unknown(last, *call.values())
+
+    def call_method(self, machine: Machine, receiver: Value, name: str, call: Call) -> Value:
+        """Call a library's method."""
+        if "." in name:
+            return self.call(machine, name, call)
+        if isinstance(receiver, List):
+            return self._builtin_method(machine, "list", name, call)
+        if isinstance(receiver, Dict):
+            return self._builtin_method(machine, "dict", name, call)
+        if isinstance(receiver, Const) and isinstance(receiver.value, str):
+            return builtins.text_method(machine, receiver.value, name, call)
+        if isinstance(receiver, ApiObject):
+            handler = self._handlers.get(f"{receiver.kind}.{name}")
+            if handler is not None:
+                machine.spend(2)
+                call.name = f"{receiver.kind}.{name}"
+                return handler(machine, call)
+            machine.callbacks(call.values(), call.site)
+            return machine.unknown(name, receiver, *call.values())
+        if isinstance(receiver, Node):
+            handler = self._handlers.get(f"Tensor.{name}")
+            if handler is not None:
+                machine.spend(2)
+                call.name = f"Tensor.{name}"
+                return handler(machine, call)
+            machine.callbacks(call.values(), call.site)
+        return machine.unknown(name, receiver, *call.values())
+
+    def _builtin_method(self, machine: Machine, kind: str, name: str, call: Call) -> Value:
+        call.name = f"builtins.{kind}.{name}"
+        handler = self._handlers.get(call.name)
+        return handler(machine, call) if handler else machine.unknown(name, call.receiver or Unknown(), *call.values())
+
+    def decorated(self, machine: Machine, function: Function, call: Call) -> Call:
+        """What the decorators of a function make of a call to it."""
+        for name in function.decorators:
+            change = self._decorated.get(name)
+            if change is not None:
+                call = change(machine, function, call)
+        return call
+
+    # -- objects and nodes -----------------------------------------------------------------------------
+
+    def object_attribute(self, machine: Machine, holder: ApiObject, name: str, site: Location) -> Value:
+        """An attribute of a library's object that nobody has set."""
+        computed = self._properties.get(f"{holder.kind}.{name}")
+        if computed is not None:
+            return computed(machine, Call([], {}, site, receiver=holder, name=name))
+        if f"{holder.kind}.{name}" in self._handlers:
+            return Method(holder, name)
+        return machine.interned(("attribute", holder, name), lambda: Unknown(name, (holder,)))
+
+    def node_attribute(self, machine: Machine, holder: Node, name: str, site: Location) -> Value:
+        """An attribute of a dataflow node."""
+        computed = self._properties.get(f"Tensor.{name}")
+        if computed is not None:
+            return computed(machine, Call([], {}, site, receiver=holder, name=name))
+        return Method(holder, name)
+
+    def set_attribute(self, machine: Machine, holder: ApiObject, name: str, value: Value) -> bool:
+        """Let a framework see that an attribute of its object is set; true if that was all."""
+        handler = self._handlers.get(f"{holder.kind}.{name}=")
+        if handler is None:
+            return False
+        handler(machine, Call([value], {}, machine.here, receiver=holder, name=name))
+        return True
+
+    def inherited(self, machine: Machine, instance: Instance, base: ApiRef, name: str) -> Value:
+        """An attribute that an object has from a library's class."""
+        framework = self.framework_of(base.name)
+        if framework is not None and framework.inherited is not None:
+            found = framework.inherited(machine, instance, base, name)
+            if found is not None:
+                return found
+        full = f"{base.name}.{name}"
+        if full in self._handlers:
+            return Method(instance, full)
+        return machine.interned(("attribute", instance, name), lambda: Unknown(f"self.{name}"))
+
+    def construct(self, machine: Machine, cls: ClassValue, base: ApiRef, call: Call) -> Value | None:
+        """An object of a project's class that derives from a library's; None to make it the usual way."""
+        framework = self.framework_of(base.name)
+        if framework is not None and framework.construct is not None:
+            return framework.construct(machine, cls, base, call)
+        return None
+
+    def call_instance(self, machine: Machine, instance: Instance, base: ApiRef, call: Call) -> Value:
+        """Call an object whose class inherits ``__call__`` from a library."""
+        call.receiver = instance
+        name = f"{base.name}.__call__"
+        if name in self._handlers:
+            return self.call(machine, name, call)
+        machine.callbacks(call.values(), call.site)
+        return machine.unknown(instance.cls.name, instance, *call.values())
+
+    def item(self, machine: Machine, holder: Node, key: Value, site: Location) -> Value:
+        """``node[key]``."""
+        return machine.node("item", (holder, *contents((key,))), site, key=key)
+
+    def part(self, machine: Machine, holder: Node, index: int) -> Value:
+        """One of the results of an operation that returns several."""
+        parts = holder.attrs.get("parts")
+        if parts is not None and index < len(parts):
+            return parts[index]  # type: ignore[no-any-return]
+        return machine.interned(
+            ("part", holder, index), lambda: machine.node("part", (holder,), holder.site, index=index)
+        )
+
+    def arithmetic(self, machine: Machine, name: str, left: Value, right: Value, site: Location) -> Value:
+        """``left <operator> right`` where one is a node."""
+        return machine.node(name.lower(), contents((left, right)), site, operands=(left, right))

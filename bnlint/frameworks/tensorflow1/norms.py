@@ -1,0 +1,356 @@
+"""Batch normalisation in TensorFlow 1: the layers, the bare formulas, and what hand-written ones are made of."""
+
+from __future__ import annotations
+
+from bnlint.dataflow import Const, Node, Op, Unknown, Value
+from bnlint.findings import Location
+from bnlint.frameworks.library import Handler
+from bnlint.frameworks.tensorflow1 import signatures
+from bnlint.frameworks.tensorflow1.graph import make_assign, reuse_of, scoped_arguments, text
+from bnlint.frameworks.tensorflow1.signatures import Signature
+from bnlint.frameworks.tensorflow1.state import (
+    UPDATE_OPS,
+    VariableScope,
+    add_to_collection,
+    close_scope,
+    graph,
+    joined,
+    make_variable,
+    open_scope,
+    scope,
+    state,
+    unique_name,
+    unique_scope,
+)
+from bnlint.interpreter.machine import Machine
+from bnlint.interpreter.values import FALSE, NONE, TRUE, ApiObject, Call, List, Tuple, contents, located
+from bnlint.trace import Arguments, NormCall, NormLayer, Origin, Updates
+
+HANDLERS: dict[str, Handler] = {}
+
+
+def _layer_scope(machine: Machine, given: Value | None, default: str) -> str | None:
+    """The full variable scope of a layer; None when its name is not known."""
+    value = machine.settle(given or NONE)
+    if isinstance(value, ApiObject):
+        absolute = value.slots.get("scope")
+        return absolute.name if isinstance(absolute, VariableScope) else None
+    name = text(machine, value)
+    if name is None:
+        if machine.truth(value) is not False:
+            return None
+        name = unique_scope(machine, default)
+    return joined(scope(machine).name, name)
+
+
+def layer_at(
+    machine: Machine,
+    api: str,
+    full: str | None,
+    reuse: bool | None,
+    arguments: Arguments,
+    site: Location,
+    trainable: Value,
+) -> NormLayer:
+    """The layer whose variables live in a scope: the one that is there, or a new one."""
+    open_scope(machine, full)
+    close_scope(machine, full)
+    holder = graph(machine)
+    key = ("layer", full)
+    found = holder.slots.get(key)
+    if full is not None and isinstance(found, ApiObject):
+        return found.slots["layer"]  # type: ignore[no-any-return]
+    layer = NormLayer(
+        machine.context(site), machine.tick(), api, "tensorflow", full, holder, arguments, trainable
+    )
+    machine.emit(layer)
+    for name, learned in (("beta", True), ("gamma", True), ("moving_mean", False), ("moving_variance", False)):
+        make_variable(
+            machine, joined(full, name), site, trainable=trainable if learned else FALSE, moving=not learned
+        )
+    if full is not None:
+        kept = ApiObject("layer", site)
+        kept.slots["layer"] = layer
+        machine.store.write(holder, key, kept)
+    return layer
+
+
+def apply_norm(
+    machine: Machine,
+    layer: NormLayer,
+    value: Value,
+    phase: Value,
+    origin: Origin,
+    updates: Updates,
+    arguments: Arguments,
+    site: Location,
+    *,
+    collection: str | None = None,
+    via: str = "",
+) -> Node:
+    """Apply a layer: the output, its update operations, and the event."""
+    phase = machine.settle(phase)
+    output = machine.node(Op.NORM, (value, *contents((phase,))), site)
+    call = NormCall(
+        machine.context(site),
+        machine.tick(),
+        layer,
+        value,
+        output,
+        phase,
+        origin,
+        updates,
+        collection=collection,
+        arguments=arguments,
+        via=via,
+    )
+    output.attrs["call"] = call
+    if updates in (Updates.COLLECTED, Updates.ATTRIBUTE) and machine.truth(phase) is not False:
+        name = unique_name(machine, (layer.name or "").rpartition("/")[2] or None) if layer.name else None
+        outer, machine.control = machine.control, ()
+        nodes = []
+        for which in ("mean", "variance"):
+            node = machine.node(Op.UPDATE, (value,), site, call=call, which=which)
+            node.attrs["name"] = joined(name, f"AssignMovingAvg_{which}")
+            nodes.append(node)
+            if updates is Updates.COLLECTED and collection is not None:
+                add_to_collection(machine, collection, node)
+        call.update_nodes = tuple(nodes)
+        machine.control = outer
+    machine.emit(call)
+    return output
+
+
+def _phase_of(bound: Arguments, signature: Signature, name: str, given: bool) -> tuple[Value, Origin]:
+    if name in bound.named:
+        return bound.named[name].value, Origin.ARGUMENT if given else Origin.SCOPE
+    if bound.open:
+        return Unknown(name), Origin.ARGUMENT
+    return signature.default(name) or Unknown(name), Origin.DEFAULT
+
+
+# -- tf.layers ---------------------------------------------------------------------------------------
+
+
+def _layers_function(machine: Machine, call: Call) -> Value:
+    signature = signatures.LAYERS_FUNCTION
+    bound = signature.bind(call)
+    trainable = signature.value(bound, "trainable")
+    full = _layer_scope(machine, bound.value("name"), "batch_normalization")
+    reuse, _ = reuse_of(machine, bound.value("reuse"))
+    layer = layer_at(machine, call.name, full, reuse, bound, call.site, trainable)
+    return _apply_layers(machine, layer, bound, signature, call.site)
+
+
+def _apply_layers(machine: Machine, layer: NormLayer, bound: Arguments, signature: Signature, site: Location) -> Node:
+    phase, origin = _phase_of(bound, signature, "training", True)
+    frozen = layer.trainable is not None and machine.truth(layer.trainable) is False
+    return apply_norm(
+        machine,
+        layer,
+        signature.value(bound, "inputs"),
+        phase,
+        origin,
+        Updates.NONE if frozen else Updates.COLLECTED,
+        bound,
+        site,
+        collection=UPDATE_OPS,
+    )
+
+
+def _layers_class(machine: Machine, call: Call) -> Value:
+    made = ApiObject("tf.layers.BatchNormalization", call.site)
+    made.slots["arguments"] = signatures.LAYERS_CLASS.bind(call)
+    return made
+
+
+def _layers_call(machine: Machine, call: Call) -> Value:
+    holder = call.receiver
+    assert isinstance(holder, ApiObject)
+    signature = signatures.LAYERS_CALL
+    bound = signature.bind(call)
+    layer = holder.slots.get("layer")
+    if not isinstance(layer, NormLayer):
+        built: Arguments = holder.slots["arguments"]
+        trainable = signatures.LAYERS_CLASS.value(built, "trainable")
+        full = _layer_scope(machine, built.value("name"), "batch_normalization")
+        layer = layer_at(machine, holder.kind, full, None, built, holder.site, trainable)
+        holder.slots["layer"] = layer
+    return _apply_layers(machine, layer, bound, signature, call.site)
+
+
+# -- tf.contrib.layers and slim ----------------------------------------------------------------------
+
+
+def contrib_norm(machine: Machine, call: Call, via: str = "", extra: frozenset[str] = frozenset()) -> Value:
+    """``tf.contrib.layers.batch_norm``; ``via`` names the layer that calls it as its normaliser."""
+    signature = signatures.CONTRIB
+    scoped = scoped_arguments(machine, "tf.contrib.layers.batch_norm")
+    bound = signature.bind(call, scoped)
+    bound.open = bound.open or state(machine).arguments_open > 0
+    given = "is_training" in call.kwargs and "is_training" not in extra
+    phase, origin = _phase_of(bound, signature, "is_training", given or len(call.args) > 9)
+    trainable = signature.value(bound, "trainable")
+    key = machine.settle(signature.value(bound, "updates_collections"))
+    updates, collection = _contrib_updates(machine, key, trainable)
+    full = _layer_scope(machine, bound.value("scope"), "BatchNorm")
+    reuse, _ = reuse_of(machine, bound.value("reuse"))
+    layer = layer_at(machine, "tf.contrib.layers.batch_norm", full, reuse, bound, call.site, trainable)
+    output: Value = apply_norm(
+        machine,
+        layer,
+        signature.value(bound, "inputs"),
+        phase,
+        origin,
+        updates,
+        bound,
+        call.site,
+        collection=collection,
+        via=via,
+    )
+    activation = bound.value("activation_fn")
+    if activation is not None and machine.truth(activation) is not False:
+        output = machine.call(activation, [output], {}, call.site)
+    return output
+
+
+def _contrib_updates(machine: Machine, key: Value, trainable: Value) -> tuple[Updates, str | None]:
+    if machine.truth(trainable) is False:
+        return Updates.NONE, None
+    if isinstance(key, Const) and key.value is None:
+        return Updates.IN_PLACE, None
+    name = text(machine, key)
+    return Updates.COLLECTED, name
+
+
+# -- bare formulas -----------------------------------------------------------------------------------
+
+
+def _plain(machine: Machine, call: Call) -> Value:
+    signature = signatures.GLOBAL if call.name.endswith("global_normalization") else signatures.PLAIN
+    names = ("t", "m", "v") if signature is signatures.GLOBAL else ("x", "mean", "variance")
+    bound = signature.bind(call)
+    return _bare(machine, call, bound, *(signature.value(bound, name) for name in names), phase=None)
+
+
+def _fused(machine: Machine, call: Call) -> Value:
+    signature = signatures.FUSED
+    bound = signature.bind(call)
+    phase, _ = _phase_of(bound, signature, "is_training", True)
+    mean, variance = signature.value(bound, "mean"), signature.value(bound, "variance")
+    output = _bare(machine, call, bound, signature.value(bound, "x"), mean, variance, phase=phase)
+    source = bound.value("x") or Unknown()
+    parts = [output]
+    for which in ("mean", "variance"):
+        parts.append(machine.node(Op.MOMENTS, contents((source,)), call.site, which=which, axes=None, of=source))
+    return Tuple(parts)
+
+
+def _bare(
+    machine: Machine, call: Call, bound: Arguments, value: Value, mean: Value, variance: Value, phase: Value | None
+) -> Node:
+    layer = NormLayer(
+        machine.context(call.site), machine.tick(), call.name, "tensorflow", None, graph(machine), bound, TRUE
+    )
+    machine.emit(layer)
+    output = machine.node(Op.NORM, (value, *contents((mean, variance, *call.values()[3:]))), call.site)
+    made = NormCall(
+        machine.context(call.site),
+        machine.tick(),
+        layer,
+        value,
+        output,
+        phase,
+        Origin.NONE if phase is None else (Origin.ARGUMENT if "is_training" in bound.named else Origin.DEFAULT),
+        Updates.BY_HAND,
+        arguments=bound,
+        mean=mean,
+        variance=variance,
+    )
+    output.attrs["call"] = made
+    machine.emit(made)
+    return output
+
+
+def _moments(machine: Machine, call: Call) -> Value:
+    bound = signatures.MOMENTS.bind(call)
+    source, axes = bound.value("x") or Unknown(), bound.value("axes")
+    made = [
+        machine.node(Op.MOMENTS, contents((source,)), call.site, which=which, axes=axes, of=source)
+        for which in ("mean", "variance")
+    ]
+    return Tuple(made)
+
+
+# -- moving averages ---------------------------------------------------------------------------------
+
+
+def _average(machine: Machine, call: Call) -> Value:
+    return ApiObject("tf.train.ExponentialMovingAverage", call.site)
+
+
+def _average_apply(machine: Machine, call: Call) -> Value:
+    given = machine.settle(call.get(0, "var_list") or NONE)
+    of = given.items if isinstance(given, List | Tuple) else contents((given,))
+    return machine.node(
+        Op.AVERAGE_APPLY, contents(of), call.site, of=tuple(machine.settle(item) for item in of), owner=call.receiver
+    )
+
+
+def _average_read(machine: Machine, call: Call) -> Value:
+    of = machine.settle(call.get(0, "var") or Unknown())
+    return machine.node(Op.AVERAGE, (), call.site, of=of, owner=call.receiver)
+
+
+def _assign_moving_average(machine: Machine, call: Call) -> Value:
+    target = machine.settle(call.get(0, "variable") or Unknown())
+    return make_assign(machine, target, call.get(1, "value") or Unknown(), call)
+
+
+# -- other libraries' layers ---------------------------------------------------------------------------
+
+
+def _tflearn(machine: Machine, call: Call) -> Value:
+    bound = signatures.TFLEARN.bind(call)
+    full = _layer_scope(machine, bound.value("scope") or bound.value("name"), "BatchNormalization")
+    layer = layer_at(machine, call.name, full, None, bound, call.site, signatures.TFLEARN.value(bound, "trainable"))
+    phase = machine.interned(("tflearn",), lambda: Unknown("tflearn.get_training_mode()"))
+    value = signatures.TFLEARN.value(bound, "incoming")
+    return apply_norm(machine, layer, value, phase, Origin.CONTEXT, Updates.IN_PLACE, bound, call.site)
+
+
+def _tensorlayer(machine: Machine, call: Call) -> Value:
+    signature = signatures.TENSORLAYER
+    bound = signature.bind(call)
+    phase, origin = _phase_of(bound, signature, "is_train", True)
+    full = _layer_scope(machine, bound.value("name"), "batchnorm_layer")
+    layer = layer_at(machine, call.name, full, None, bound, call.site, TRUE)
+    value = signature.value(bound, "prev_layer")
+    output = apply_norm(machine, layer, value, phase, origin, Updates.IN_PLACE, bound, call.site)
+    made = ApiObject("tensorlayer.layers.Layer", call.site)
+    made.slots["outputs"] = output
+    return made
+
+
+HANDLERS.update(
+    {
+        "tf.layers.batch_normalization": _layers_function,
+        "tf.layers.BatchNormalization": _layers_class,
+        "tf.layers.BatchNormalization.__call__": _layers_call,
+        "tf.layers.BatchNormalization.apply": _layers_call,
+        "tf.contrib.layers.batch_norm": contrib_norm,
+        "tf.nn.batch_normalization": _plain,
+        "tf.nn.batch_norm_with_global_normalization": _plain,
+        "tf.nn.fused_batch_norm": _fused,
+        "tf.nn.moments": _moments,
+        "tf.nn.weighted_moments": _moments,
+        "tf.train.ExponentialMovingAverage": _average,
+        "tf.train.ExponentialMovingAverage.apply": _average_apply,
+        "tf.train.ExponentialMovingAverage.average": _average_read,
+        "tf.python.training.moving_averages.assign_moving_average": _assign_moving_average,
+        "tflearn.batch_normalization": _tflearn,
+        "tflearn.layers.normalization.batch_normalization": _tflearn,
+        "tensorlayer.layers.BatchNormLayer": _tensorlayer,
+    }
+)
+_ = located

@@ -1,0 +1,119 @@
+"""The parameters of TensorFlow 1's normalisations and layers, in order, with their defaults.
+
+Names, order and defaults were read off TensorFlow 1.15.5 and tf-slim 1.1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from bnlint.dataflow import Const, Unknown, Value
+from bnlint.interpreter.values import Call, located
+from bnlint.trace import Argument, Arguments
+
+REQUIRED = object()
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """Parameters of one API with their defaults; ``extra`` when it takes any further keyword."""
+
+    parameters: tuple[tuple[str, Any], ...]
+    extra: bool = False
+
+    def position(self, name: str) -> int | None:
+        """Where a parameter stands."""
+        return next((i for i, (known, _) in enumerate(self.parameters) if known == name), None)
+
+    def default(self, name: str) -> Value | None:
+        """The default of a parameter; None if it has none or there is no such parameter."""
+        found = dict(self.parameters).get(name, REQUIRED)
+        return None if found is REQUIRED else Const(found)
+
+    def bind(self, call: Call, scoped: dict[str, Any] | None = None) -> Arguments:
+        """The arguments of a call by parameter name; ``scoped`` are those of argument scopes."""
+        names = [name for name, _ in self.parameters]
+        known = set(names)
+        bound = Arguments(open=call.open, positional=tuple(names[: len(call.args)]))
+        for index, value in enumerate(call.args[: len(names)]):
+            place = call.sites.get(index)
+            bound.named[names[index]] = Argument(value, located(place) if place is not None else None)
+        for name, value in call.kwargs.items():
+            place = call.sites.get(name)
+            argument = Argument(value, located(place) if place is not None else None)
+            if name in known or self.extra:
+                bound.named[name] = argument
+            else:
+                bound.unexpected[name] = argument
+        for name, (value, place) in (scoped or {}).items():
+            if name in bound.named or name in bound.unexpected:
+                continue
+            argument = Argument(value, located(place) if place is not None else None)
+            (bound.named if name in known else bound.unexpected)[name] = argument
+        return bound
+
+    def value(self, bound: Arguments, name: str) -> Value:
+        """The value of a parameter: given, unknown, or its default."""
+        given = bound.value(name)
+        if given is not None:
+            return given
+        if bound.open:
+            return Unknown(name)
+        return self.default(name) or Unknown(name)
+
+
+def _signature(text: str, extra: bool = False) -> Signature:
+    """A signature from Python-like text: ``x, axis=-1, name=None``."""
+    parameters: list[tuple[str, Any]] = []
+    for part in text.split(","):
+        name, has_default, default = part.strip().partition("=")
+        parameters.append((name, _LITERALS.get(default, default) if has_default else REQUIRED))
+    return Signature(tuple(parameters), extra)
+
+
+_LITERALS: dict[str, Any] = {
+    "None": None, "True": True, "False": False, "-1": -1, "0.99": 0.99, "1e-3": 1e-3, "0.999": 0.999,
+    "1e-5": 1e-5, "0.9": 0.9, "1.0": 1.0, "0.0": 0.0, "0.002": 0.002, "1": 1,
+}  # fmt: skip
+
+_NORMALIZATION = (
+    "axis=-1, momentum=0.99, epsilon=1e-3, center=True, scale=True, beta_initializer=None, "
+    "gamma_initializer=None, moving_mean_initializer=None, moving_variance_initializer=None, "
+    "beta_regularizer=None, gamma_regularizer=None, beta_constraint=None, gamma_constraint=None"
+)
+_RENORM = (
+    "renorm=False, renorm_clipping=None, renorm_momentum=0.99, fused=None, virtual_batch_size=None, "
+    "adjustment=None"
+)
+
+LAYERS_FUNCTION = _signature(
+    f"inputs, {_NORMALIZATION}, training=False, trainable=True, name=None, reuse=None, {_RENORM}"
+)
+LAYERS_CLASS = _signature(f"{_NORMALIZATION}, {_RENORM}, trainable=True, name=None, dtype=None, _reuse=None, _scope=None, activity_regularizer=None")
+LAYERS_CALL = _signature("inputs, training=False")
+CONTRIB = _signature(
+    "inputs, decay=0.999, center=True, scale=False, epsilon=1e-3, activation_fn=None, "
+    "param_initializers=None, param_regularizers=None, updates_collections=update_ops, is_training=True, "
+    "reuse=None, variables_collections=None, outputs_collections=None, trainable=True, batch_weights=None, "
+    "fused=None, data_format=NHWC, zero_debias_moving_mean=False, scope=None, renorm=False, "
+    "renorm_clipping=None, renorm_decay=0.99, adjustment=None"
+)
+PLAIN = _signature("x, mean, variance, offset, scale, variance_epsilon, name=None")
+GLOBAL = _signature("t, m, v, beta, gamma, variance_epsilon, scale_after_normalization, name=None")
+FUSED = _signature(
+    "x, scale, offset, mean=None, variance=None, epsilon=1e-3, data_format=NHWC, is_training=True, name=None, "
+    "exponential_avg_factor=1.0"
+)
+MOMENTS = _signature("x, axes, shift=None, name=None, keep_dims=None, keepdims=None")
+TFLEARN = _signature(
+    "incoming, beta=0.0, gamma=1.0, epsilon=1e-5, decay=0.9, stddev=0.002, trainable=True, restore=True, "
+    "reuse=False, scope=None, name=None"
+)
+TENSORLAYER = _signature(
+    "prev_layer, decay=0.9, epsilon=1e-5, act=None, is_train=False, beta_init=None, gamma_init=None, name=None, "
+    "dtype=None, trainable=None, layer=None, moving_mean_init=None, data_format=None",
+    extra=True,
+)
+KERAS_CLASS = _signature(f"{_NORMALIZATION}, {_RENORM}, trainable=True, name=None, dtype=None, synchronized=False", extra=True)
+KERAS_CALL = _signature("inputs, training=None, mask=None")

@@ -1,0 +1,232 @@
+"""Graphs, scopes and collections: what TensorFlow 1 keeps behind the program's back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from bnlint.dataflow import Const, Node, Unknown, Value
+from bnlint.findings import Location
+from bnlint.interpreter.values import FALSE, NONE, TRUE, ApiObject, List, Mutable, Place
+
+if TYPE_CHECKING:
+    from bnlint.interpreter.machine import Machine
+
+UPDATE_OPS = "update_ops"
+
+
+class Graph(Mutable):
+    """A ``tf.Graph``: collections, variables and layers by name, and how often names were used.
+
+    Slots: ``("collection", key)``, ``("variable", name)``, ``("layer", name)``, ``("count", scope)``,
+    ``("name", name scope)``.
+    """
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True)
+class VariableScope:
+    """A variable scope; the name is None when it is not known."""
+
+    name: str | None
+    reuse: bool | None = False
+    """True also for AUTO_REUSE; None when not known."""
+    auto: bool = False
+
+
+ScopedArguments = dict[object, dict[str, tuple[Value, Place | None]]]
+"""What argument scopes add to the calls of each function."""
+
+
+@dataclass(slots=True)
+class State:
+    """Everything that nests while a graph is built."""
+
+    default: Graph = field(default_factory=Graph)
+    scopes: list[VariableScope] = field(default_factory=lambda: [VariableScope("")])
+    names: list[str | None] = field(default_factory=lambda: [""])
+    """Name scopes: the prefixes of the names of operations."""
+    arguments: list[ScopedArguments] = field(default_factory=lambda: [{}])
+    arguments_open: int = 0
+    """How many argument scopes are entered whose content is not known."""
+
+
+def state(machine: Machine) -> State:
+    """TensorFlow's state in a program."""
+    found = machine.state.get("tf")
+    if found is None:
+        found = machine.state["tf"] = State()
+        if machine.graph is None:
+            machine.graph = found.default
+    return found  # type: ignore[no-any-return]
+
+
+def graph(machine: Machine) -> Graph:
+    """The graph that is being built."""
+    default = state(machine).default
+    return machine.graph if isinstance(machine.graph, Graph) else default
+
+
+def scope(machine: Machine) -> VariableScope:
+    """The variable scope that is open."""
+    return state(machine).scopes[-1]
+
+
+def joined(prefix: str | None, name: str | None) -> str | None:
+    """A name below a scope; None when either is not known."""
+    if prefix is None or name is None:
+        return None
+    return f"{prefix}/{name}" if prefix else name
+
+
+# -- collections -------------------------------------------------------------------------------------
+
+
+def collection(machine: Machine, key: object, of: Graph | None = None) -> List:
+    """The live list of a collection."""
+    holder = of if of is not None else graph(machine)
+    found = holder.slots.get(("collection", key))
+    if found is None:
+        found = List()
+        holder.slots[("collection", key)] = found
+    return found  # type: ignore[no-any-return]
+
+
+def add_to_collection(machine: Machine, key: object, value: Value, of: Graph | None = None) -> None:
+    """Add to a collection."""
+    held = collection(machine, key, of)
+    machine.store.write(held, "items", (*held.items, value))
+
+
+# -- names -------------------------------------------------------------------------------------------
+
+
+def unique_scope(machine: Machine, name: str) -> str:
+    """A default name that no variable scope beside the present one uses, as ``default_name`` does."""
+    prefix = scope(machine).name
+    if prefix is None:
+        return name
+    counts = graph(machine).slots
+    candidate, index = name, 0
+    while counts.get(("count", joined(prefix, candidate))):
+        index += 1
+        candidate = f"{name}_{index}"
+    return candidate
+
+
+def open_scope(machine: Machine, full: str | None) -> None:
+    """Count an entered variable scope."""
+    if full is not None:
+        key = ("count", full)
+        machine.store.write(graph(machine), key, Const((_count(machine, full)) + 1))
+
+
+def _count(machine: Machine, full: str) -> int:
+    found = graph(machine).slots.get(("count", full))
+    value = found.value if isinstance(found, Const) else 0
+    return value if isinstance(value, int) else 0
+
+
+def close_scope(machine: Machine, full: str | None) -> None:
+    """Forget how often names below a scope were used: entering it again starts anew."""
+    if full is None:
+        return
+    holder = graph(machine)
+    for key in list(holder.slots):
+        if isinstance(key, tuple) and key[0] == "count" and str(key[1]).startswith(full + "/"):
+            machine.store.write(holder, key, Const(0))
+
+
+def unique_name(machine: Machine, name: str | None) -> str | None:
+    """The name scope that ``tf.name_scope(name)`` opens: made unique in its graph."""
+    full = joined(state(machine).names[-1], name)
+    if full is None:
+        return None
+    holder = graph(machine)
+    used = holder.slots.get(("name", full))
+    count = used.value if isinstance(used, Const) else 0
+    machine.store.write(holder, ("name", full), Const(count + 1))
+    return full if not count else f"{full}_{count}"
+
+
+# -- variables ---------------------------------------------------------------------------------------
+
+
+def make_variable(
+    machine: Machine,
+    name: str | None,
+    site: Location,
+    *,
+    initial: Value | None = None,
+    trainable: Value = TRUE,
+    shared: bool = True,
+    moving: bool = False,
+    inputs: Iterable[Value] = (),
+) -> Node:
+    """A variable; with ``shared``, the one of that full name if there is one already."""
+    holder = graph(machine)
+    key = ("variable", name)
+    if shared and name is not None:
+        found = holder.slots.get(key)
+        if isinstance(found, Node):
+            return found
+    control, machine.control = machine.control, ()
+    made = machine.node(
+        "variable", inputs, site, name=name, trainable=trainable, initial=initial, moving=moving
+    )
+    machine.control = control
+    if shared and name is not None:
+        machine.store.write(holder, key, made)
+    add_to_collection(machine, "variables", made)
+    if machine.truth(trainable) is not False:
+        add_to_collection(machine, "trainable_variables", made)
+    return made
+
+
+# -- argument scopes ---------------------------------------------------------------------------------
+
+
+def push_arguments(machine: Machine, scoped: ScopedArguments, *, open: bool = False) -> None:
+    """Enter an argument scope that replaces the present one."""
+    state(machine).arguments.append(scoped)
+    state(machine).arguments_open += open
+
+
+def pop_arguments(machine: Machine, *, open: bool = False) -> None:
+    """Leave an argument scope."""
+    state(machine).arguments.pop()
+    state(machine).arguments_open -= open
+
+
+def context(kind: str, site: Location, enter: object, leave: object) -> ApiObject:
+    """An object for a ``with`` statement."""
+    return ApiObject(kind, site, enter, leave)  # type: ignore[arg-type]
+
+
+__all__ = [
+    "FALSE",
+    "NONE",
+    "TRUE",
+    "UPDATE_OPS",
+    "Graph",
+    "ScopedArguments",
+    "State",
+    "Unknown",
+    "VariableScope",
+    "add_to_collection",
+    "close_scope",
+    "collection",
+    "context",
+    "graph",
+    "joined",
+    "make_variable",
+    "open_scope",
+    "pop_arguments",
+    "push_arguments",
+    "scope",
+    "state",
+    "unique_name",
+    "unique_scope",
+]

@@ -1,0 +1,544 @@
+"""Python's own functions and types, and the parts of the standard library that programs are glued with."""
+
+from __future__ import annotations
+
+import builtins as python
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from bnlint.dataflow import Choice, Const, Node, Unknown, Value
+from bnlint.interpreter.operators import binary
+from bnlint.interpreter.values import (
+    FALSE,
+    NONE,
+    TRUE,
+    ApiObject,
+    ApiRef,
+    Builtin,
+    Call,
+    ClassValue,
+    Dict,
+    Function,
+    Instance,
+    List,
+    Method,
+    Partial,
+    Property,
+    Scope,
+    Static,
+    Tuple,
+    contents,
+)
+
+if TYPE_CHECKING:
+    from bnlint.interpreter.machine import Machine
+
+NAMES = frozenset(dir(python)) | {"xrange", "unicode", "raw_input", "reduce", "basestring", "long", "unichr"}
+
+Handler = Callable[["Machine", Call], Value]
+
+HANDLERS: dict[str, Handler] = {}
+"""By canonical name; methods as ``builtins.list.append``."""
+
+COUNTABLE = 32
+"""A ``range`` of more numbers than this is not counted out."""
+
+
+def _handles(*names: str) -> Callable[[Handler], Handler]:
+    def add(handler: Handler) -> Handler:
+        for name in names:
+            HANDLERS[name] = handler
+        return handler
+
+    return add
+
+
+def _items(machine: Machine, value: Value | None) -> tuple[tuple[Value, ...], bool]:
+    """The known items of a sequence and whether there may be more."""
+    from bnlint.interpreter.expressions import iterate
+
+    if value is None:
+        return (), False
+    items = iterate(machine, value, None, machine.activation.scope)
+    return tuple(items.known), items.more
+
+
+@_handles("builtins.range", "builtins.xrange")
+def _range(machine: Machine, call: Call) -> Value:
+    bounds = [machine.constant(argument) for argument in call.args]
+    if bounds and all(isinstance(bound, int) for bound in bounds) and not (len(bounds) == 3 and bounds[2] == 0):
+        numbers = range(*bounds)
+        if len(numbers) <= COUNTABLE:
+            made = List(Const(number) for number in numbers)
+            made.slots["counted"] = True
+            return made
+    return machine.unknown("", *call.args)
+
+
+@_handles("builtins.enumerate")
+def _enumerate(machine: Machine, call: Call) -> Value:
+    items, more = _items(machine, call.get(0, "iterable"))
+    start = machine.constant(call.get(1, "start"))
+    first = start if isinstance(start, int) else 0
+    if not items:
+        return List([Tuple([Unknown("index"), machine.unknown("", *call.args)])] * 2, True) if more else List()
+    made = [Tuple([Const(first + index), item]) for index, item in enumerate(items)]
+    return List(made, more)
+
+
+@_handles("builtins.zip", "itertools.izip", "itertools.zip_longest")
+def _zip(machine: Machine, call: Call) -> Value:
+    columns = [_items(machine, argument) for argument in call.args]
+    known = [items for items, more in columns if items]
+    if not known:
+        return List([], True) if call.args else List()
+    length = min(len(items) for items, more in columns if items or not more)
+    rows = []
+    for index in range(length):
+        rows.append(
+            Tuple(
+                items[index] if index < len(items) else machine.unknown("", argument)
+                for (items, _), argument in zip(columns, call.args, strict=True)
+            )
+        )
+    return List(rows, all(more for _, more in columns))
+
+
+@_handles("builtins.len")
+def _len(machine: Machine, call: Call) -> Value:
+    value = machine.settle(call.args[0]) if call.args else Unknown()
+    if isinstance(value, Tuple) or (isinstance(value, List) and not value.open):
+        return Const(len(value.items))
+    if isinstance(value, Dict) and not value.open:
+        return Const(len(value.keys))
+    if isinstance(value, Const) and isinstance(value.value, str | bytes):
+        return Const(len(value.value))
+    special = machine.modules.class_method(value, "__len__")
+    return machine.call(special, [], {}, call.site) if special else machine.unknown("len", value)
+
+
+@_handles("builtins.list", "builtins.set", "builtins.frozenset", "builtins.sorted", "builtins.reversed", "builtins.iter")
+def _list(machine: Machine, call: Call) -> Value:
+    if not call.args:
+        return List()
+    value = machine.settle(call.args[0])
+    if isinstance(value, Unknown | Node | Choice):
+        return List([value] if isinstance(value, Choice) else [], True) if isinstance(value, Choice) else value
+    items, more = _items(machine, value)
+    ordered = reversed(items) if call.name == "builtins.reversed" else items
+    return List(ordered, more)
+
+
+@_handles("builtins.tuple")
+def _tuple(machine: Machine, call: Call) -> Value:
+    if not call.args:
+        return Tuple(())
+    items, more = _items(machine, call.args[0])
+    return List(items, True) if more else Tuple(items)
+
+
+@_handles("builtins.dict", "collections.OrderedDict", "collections.defaultdict")
+def _dict(machine: Machine, call: Call) -> Value:
+    from bnlint.interpreter.expressions import merge, put
+    from bnlint.interpreter.values import located
+
+    made = Dict(open=call.open)
+    given = call.args[1:] if call.name == "collections.defaultdict" else call.args
+    if call.name == "collections.defaultdict" and call.args:
+        made.slots[Dict.OPEN] = True
+    for argument in given:
+        pairs = machine.settle(argument)
+        if isinstance(pairs, Dict):
+            merge(machine, made, pairs)
+            continue
+        items, more = _items(machine, pairs)
+        for item in items:
+            if isinstance(item, Tuple) and len(item.items) == 2:
+                put(machine, made, item.items[0], item.items[1], None)
+            else:
+                more = True
+        if more:
+            machine.store.write(made, Dict.OPEN, True)
+    for name, value in call.kwargs.items():
+        place = call.sites.get(name)
+        put(machine, made, Const(name), value, located(place) if place is not None else None)
+    return made
+
+
+@_handles("builtins.bool", "builtins.int", "builtins.float", "builtins.str", "builtins.abs", "builtins.round", "builtins.min", "builtins.max", "builtins.sum", "builtins.pow", "builtins.divmod", "builtins.repr", "builtins.unicode", "builtins.any", "builtins.all")
+def _pure(machine: Machine, call: Call) -> Value:
+    name = call.name.rpartition(".")[2]
+    if name == "bool" and call.args:
+        outcome = machine.truth(machine.settle(call.args[0]))
+        if outcome is not None:
+            return TRUE if outcome else FALSE
+        return call.args[0]
+    arguments: list[Any] = []
+    for argument in call.args:
+        value = machine.settle(argument)
+        if isinstance(value, Tuple) or (isinstance(value, List) and not value.open):
+            arguments.append([machine.constant(item) for item in value.items])
+        else:
+            arguments.append(machine.constant(value))
+    flat = [part for argument in arguments for part in (argument if isinstance(argument, list) else [argument])]
+    if call.args and None not in flat and not call.kwargs and not any(isinstance(a, Node) for a in call.args):
+        function = {"unicode": str}.get(name) or getattr(python, name)
+        try:
+            result = function(*arguments)
+        except (TypeError, ValueError, OverflowError, ZeroDivisionError):
+            return machine.unknown(name, *call.args)
+        if isinstance(result, tuple):
+            return Tuple(Const(part) for part in result)
+        return Const(result)
+    return machine.unknown(name, *call.args)
+
+
+@_handles("builtins.print", "builtins.open", "builtins.input", "builtins.raw_input", "builtins.vars", "builtins.locals", "builtins.globals", "builtins.id", "builtins.hash", "builtins.exit", "builtins.quit")
+def _opaque(machine: Machine, call: Call) -> Value:
+    return machine.unknown(call.name.rpartition(".")[2])
+
+
+@_handles("builtins.isinstance", "builtins.issubclass")
+def _isinstance(machine: Machine, call: Call) -> Value:
+    value, wanted = (*call.args, Unknown(), Unknown())[:2]
+    value = machine.settle(value)
+    kinds = wanted.items if isinstance(wanted, Tuple | List) else (wanted,)
+    if isinstance(value, Instance | ClassValue):
+        cls = value.cls if isinstance(value, Instance) else value
+        lineage = cls.lineage()
+        names = {ancestor.name for ancestor in lineage if isinstance(ancestor, ApiRef)}
+        if any(kind in lineage or (isinstance(kind, ApiRef) and kind.name in names) for kind in kinds):
+            return TRUE
+        return FALSE if all(isinstance(kind, ClassValue | ApiRef) for kind in kinds) and cls.fully_known() else Unknown()
+    python_type = {
+        Const: lambda: type(value.value).__name__ if isinstance(value, Const) else "",
+        List: lambda: "list",
+        Tuple: lambda: "tuple",
+        Dict: lambda: "dict",
+    }.get(type(value))
+    if python_type is not None and all(isinstance(kind, ApiRef) for kind in kinds):
+        name = python_type()
+        wanted_names = {kind.name for kind in kinds if isinstance(kind, ApiRef)}
+        if f"builtins.{name}" in wanted_names or (name == "bool" and "builtins.int" in wanted_names):
+            return TRUE
+        if name == "str" and wanted_names & {"builtins.basestring", "builtins.unicode"}:
+            return TRUE
+        if all(kind.startswith("builtins.") for kind in wanted_names):
+            return FALSE
+    if isinstance(value, Node) and all(isinstance(k, ApiRef) and k.name.startswith("builtins.") for k in kinds):
+        return FALSE
+    return Unknown()
+
+
+@_handles("builtins.getattr")
+def _getattr(machine: Machine, call: Call) -> Value:
+    if len(call.args) < 2:
+        return Unknown()
+    name = machine.constant(call.args[1])
+    if not isinstance(name, str):
+        return machine.unknown("", call.args[0])
+    if len(call.args) == 3 and _has(machine, call.args[0], name) is False:
+        return call.args[2]
+    return machine.attribute(call.args[0], name, call.site)
+
+
+def _has(machine: Machine, holder: Value, name: str) -> bool | None:
+    holder = machine.settle(holder)
+    if isinstance(holder, Instance):
+        if name in holder.slots or holder.cls.find(name) is not None:
+            return True
+        return False if holder.cls.fully_known() else None
+    if isinstance(holder, ApiRef):
+        return None
+    return None
+
+
+@_handles("builtins.hasattr")
+def _hasattr(machine: Machine, call: Call) -> Value:
+    name = machine.constant(call.args[1]) if len(call.args) > 1 else None
+    found = _has(machine, call.args[0], name) if isinstance(name, str) else None
+    return Unknown("hasattr") if found is None else (TRUE if found else FALSE)
+
+
+@_handles("builtins.setattr")
+def _setattr(machine: Machine, call: Call) -> Value:
+    from bnlint.interpreter.attributes import set_attribute
+
+    if len(call.args) == 3:
+        name = machine.constant(call.args[1])
+        if isinstance(name, str):
+            set_attribute(machine, call.args[0], name, call.args[2])
+    return NONE
+
+
+@_handles("builtins.callable")
+def _callable(machine: Machine, call: Call) -> Value:
+    value = machine.settle(call.args[0]) if call.args else Unknown()
+    if isinstance(value, Function | Method | Partial | ClassValue | Builtin | ApiRef):
+        return TRUE
+    return FALSE if isinstance(value, Const | List | Dict | Tuple | Node) else Unknown()
+
+
+@_handles("builtins.type")
+def _type(machine: Machine, call: Call) -> Value:
+    value = machine.settle(call.args[0]) if call.args else Unknown()
+    return value.cls if isinstance(value, Instance) else Unknown("type")
+
+
+@_handles("builtins.map", "builtins.filter")
+def _map(machine: Machine, call: Call) -> Value:
+    if len(call.args) < 2:
+        return Unknown()
+    function = call.args[0]
+    columns = [_items(machine, argument) for argument in call.args[1:]]
+    more = any(more for _, more in columns)
+    rows = list(zip(*(items for items, _ in columns), strict=False))[:COUNTABLE]
+    if not rows and more:
+        rows = [tuple(machine.unknown("", argument) for argument in call.args[1:])]
+    if call.name == "builtins.filter":
+        return List((row[0] for row in rows), True)
+    return List([machine.call(function, row, {}, call.site) for row in rows], more)
+
+
+@_handles("functools.reduce", "builtins.reduce")
+def _reduce(machine: Machine, call: Call) -> Value:
+    if len(call.args) < 2:
+        return Unknown()
+    items, more = _items(machine, call.args[1])
+    values = [*call.args[2:3], *items]
+    if not values:
+        return machine.unknown("", *call.args)
+    result = values[0]
+    for value in values[1:COUNTABLE]:
+        result = machine.call(call.args[0], [result, value], {}, call.site)
+    return result
+
+
+@_handles("functools.partial")
+def _partial(machine: Machine, call: Call) -> Value:
+    if not call.args:
+        return Unknown()
+    return Partial(call.args[0], tuple(call.args[1:]), dict(call.kwargs))
+
+
+@_handles("functools.wraps")
+def _wraps(machine: Machine, call: Call) -> Value:
+    return ApiRef("functools.wraps")
+
+
+@_handles("builtins.property")
+def _property(machine: Machine, call: Call) -> Value:
+    function = call.get(0, "fget")
+    return Property(function) if isinstance(function, Function) else Unknown("property")
+
+
+@_handles("builtins.staticmethod", "builtins.classmethod")
+def _static(machine: Machine, call: Call) -> Value:
+    return Static(call.args[0], call.name == "builtins.classmethod") if call.args else Unknown()
+
+
+@_handles("builtins.next")
+def _next(machine: Machine, call: Call) -> Value:
+    items, _ = _items(machine, call.args[0] if call.args else None)
+    return items[0] if len(items) == 1 else machine.unknown("", *call.args)
+
+
+@_handles("copy.copy", "copy.deepcopy")
+def _copy(machine: Machine, call: Call) -> Value:
+    value = machine.settle(call.args[0]) if call.args else Unknown()
+    if isinstance(value, List):
+        return List(value.items, value.open)
+    if isinstance(value, Dict):
+        copied = Dict()
+        copied.keys, copied.sites = dict(value.keys), dict(value.sites)
+        copied.slots.update(value.slots)
+        return copied
+    if isinstance(value, Instance):
+        twin = Instance(value.cls, call.site)
+        twin.slots.update(value.slots)
+        return twin
+    return value
+
+
+@_handles("collections.namedtuple", "typing.NamedTuple")
+def _namedtuple(machine: Machine, call: Call) -> Value:
+    fields = machine.settle(call.get(1, "field_names") or Unknown())
+    if isinstance(fields, Const) and isinstance(fields.value, str):
+        names: tuple[Any, ...] = tuple(fields.value.replace(",", " ").split())
+    elif isinstance(fields, List | Tuple):
+        names = tuple(machine.constant(item) for item in fields.items)
+    else:
+        return Unknown("namedtuple")
+
+    def make(machine: Machine, call: Call) -> Value:
+        values = dict(zip(names, call.args, strict=False)) | call.kwargs
+        return Tuple((values.get(name, Unknown(str(name))) for name in names), names)
+
+    return Builtin("namedtuple", make)
+
+
+@_handles("argparse.ArgumentParser.parse_args", "argparse.ArgumentParser.parse_known_args")
+def _arguments(machine: Machine, call: Call) -> Value:
+    parsed = machine.interned(("parsed", call.receiver), lambda: Unknown("args"))
+    return Tuple([parsed, Unknown()]) if call.name.endswith("known_args") else parsed
+
+
+@_handles("argparse.ArgumentParser")
+def _parser(machine: Machine, call: Call) -> Value:
+    return ApiObject("argparse.ArgumentParser", call.site)
+
+
+@_handles("argparse.Namespace", "types.SimpleNamespace", "easydict.EasyDict")
+def _namespace(machine: Machine, call: Call) -> Value:
+    made = ApiObject(call.name, call.site)
+    made.slots.update(call.kwargs)
+    for argument in call.args:
+        if isinstance(argument, Dict):
+            for key, value, _ in argument.entries():
+                name = machine.constant(key)
+                if isinstance(name, str):
+                    made.slots[name] = value
+    return made
+
+
+# -- methods of lists, dictionaries and texts -----------------------------------------------------------
+
+
+@_handles("builtins.list.append", "builtins.list.add")
+def _append(machine: Machine, call: Call) -> Value:
+    if isinstance(call.receiver, List) and call.args:
+        machine.store.write(call.receiver, "items", (*call.receiver.items, call.args[0]))
+    return NONE
+
+
+@_handles("builtins.list.extend", "builtins.list.update")
+def _extend(machine: Machine, call: Call) -> Value:
+    if isinstance(call.receiver, List) and call.args:
+        items, more = _items(machine, call.args[0])
+        if not items and more:
+            items = (machine.settle(call.args[0]),)
+        machine.store.write(call.receiver, "items", (*call.receiver.items, *items))
+        if more:
+            machine.store.write(call.receiver, "open", True)
+    return NONE
+
+
+@_handles("builtins.list.insert")
+def _insert(machine: Machine, call: Call) -> Value:
+    if isinstance(call.receiver, List) and len(call.args) == 2:
+        index = machine.constant(call.args[0])
+        items = list(call.receiver.items)
+        items.insert(index if isinstance(index, int) else len(items), call.args[1])
+        machine.store.write(call.receiver, "items", tuple(items))
+    return NONE
+
+
+@_handles("builtins.list.pop")
+def _pop(machine: Machine, call: Call) -> Value:
+    receiver = call.receiver
+    index = machine.constant(call.args[0]) if call.args else -1
+    if isinstance(receiver, List) and isinstance(index, int) and -len(receiver.items) <= index < len(receiver.items):
+        items = list(receiver.items)
+        value = items.pop(index)
+        machine.store.write(receiver, "items", tuple(items))
+        return value
+    return machine.unknown("", receiver or Unknown())
+
+
+@_handles("builtins.list.remove", "builtins.list.clear", "builtins.list.sort", "builtins.list.reverse", "builtins.list.discard")
+def _remove(machine: Machine, call: Call) -> Value:
+    if isinstance(call.receiver, List):
+        if call.name.endswith("clear"):
+            machine.store.write(call.receiver, "items", ())
+        elif call.name.endswith("reverse"):
+            machine.store.write(call.receiver, "items", tuple(reversed(call.receiver.items)))
+        elif call.args and call.args[0] in call.receiver.items:
+            kept = tuple(item for item in call.receiver.items if item is not call.args[0])
+            machine.store.write(call.receiver, "items", kept)
+    return NONE
+
+
+@_handles("builtins.list.copy")
+def _list_copy(machine: Machine, call: Call) -> Value:
+    return List(call.receiver.items, call.receiver.open) if isinstance(call.receiver, List) else Unknown()
+
+
+@_handles("builtins.dict.items", "builtins.dict.iteritems", "builtins.dict.values", "builtins.dict.itervalues", "builtins.dict.keys", "builtins.dict.iterkeys")
+def _dict_items(machine: Machine, call: Call) -> Value:
+    if not isinstance(call.receiver, Dict):
+        return Unknown()
+    entries = call.receiver.entries()
+    kind = call.name.rpartition(".")[2].removeprefix("iter")
+    if kind == "items":
+        return List([Tuple([key, value]) for key, value, _ in entries], call.receiver.open)
+    return List([key if kind == "keys" else value for key, value, _ in entries], call.receiver.open)
+
+
+@_handles("builtins.dict.get", "builtins.dict.pop", "builtins.dict.setdefault")
+def _get(machine: Machine, call: Call) -> Value:
+    from bnlint.interpreter.expressions import item, put
+
+    receiver = call.receiver
+    if not isinstance(receiver, Dict) or not call.args:
+        return Unknown()
+    key = call.args[0]
+    default = call.get(1, "default") or NONE
+    found = receiver.slots.get(Dict.key(machine.settle(key)))
+    if found is None:
+        if receiver.open or machine.constant(key) is None:
+            return item(machine, receiver, key, lambda: call.site)
+        if call.name.endswith("setdefault"):
+            put(machine, receiver, key, default, None)
+        return default
+    if call.name.endswith("pop"):
+        from bnlint.interpreter.store import MISSING
+
+        machine.store.write(receiver, Dict.key(machine.settle(key)), MISSING)
+    return machine.settle(found) if isinstance(found, Value) else default
+
+
+@_handles("builtins.dict.update")
+def _update(machine: Machine, call: Call) -> Value:
+    from bnlint.interpreter.expressions import merge, put
+
+    if isinstance(call.receiver, Dict):
+        for argument in call.args:
+            merge(machine, call.receiver, argument)
+        for name, value in call.kwargs.items():
+            put(machine, call.receiver, Const(name), value, call.site_of(None, name))
+    return NONE
+
+
+@_handles("builtins.dict.copy")
+def _dict_copy(machine: Machine, call: Call) -> Value:
+    return _copy(machine, Call([call.receiver or Unknown()], {}, call.site))
+
+
+_TEXT = {
+    "lower", "upper", "strip", "lstrip", "rstrip", "replace", "startswith", "endswith", "title", "capitalize",
+    "split", "rsplit", "join", "format", "count", "find", "isdigit", "zfill", "partition", "rpartition", "splitlines",
+}  # fmt: skip
+
+
+def text_method(machine: Machine, text: str, name: str, call: Call) -> Value:
+    """A method of a known text."""
+    arguments: list[Any] = []
+    for argument in call.args:
+        value = machine.settle(argument)
+        if isinstance(value, List | Tuple) and not (isinstance(value, List) and value.open):
+            parts = [machine.constant(item) for item in value.items]
+            arguments.append(None if None in parts else parts)
+        else:
+            arguments.append(machine.constant(value))
+    keywords = {key: machine.constant(value) for key, value in call.kwargs.items()}
+    if name in _TEXT and None not in arguments and None not in keywords.values():
+        try:
+            result = getattr(text, name)(*arguments, **keywords)
+        except (TypeError, ValueError, IndexError, KeyError):
+            return machine.unknown("", *call.args)
+        if isinstance(result, list):
+            return List(Const(part) for part in result[:COUNTABLE])
+        if isinstance(result, tuple):
+            return Tuple(Const(part) for part in result)
+        return Const(result)
+    return machine.unknown("", *call.args)

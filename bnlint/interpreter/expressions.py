@@ -1,0 +1,560 @@
+"""What expressions are worth."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bnlint.dataflow import Choice, Const, Node, Op, Unknown, Value
+from bnlint.findings import Location
+from bnlint.interpreter.attributes import attribute
+from bnlint.interpreter.calls import call, function_of
+from bnlint.interpreter.machine import Machine
+from bnlint.interpreter.operators import binary, compare, format_string
+from bnlint.interpreter.store import choice
+from bnlint.interpreter.values import (
+    FALSE,
+    NONE,
+    TRUE,
+    ApiRef,
+    Call,
+    Dict,
+    List,
+    Scope,
+    Tuple,
+    contents,
+)
+
+NESTING = 300
+"""Expressions nested deeper than this are not looked into."""
+
+
+def evaluate(machine: Machine, node: ast.expr, scope: Scope) -> Value:
+    """The value of an expression."""
+    machine.spend()
+    handler = _HANDLERS.get(type(node))
+    if handler is None:
+        return Unknown()
+    machine.nesting += 1
+    try:
+        if machine.nesting > NESTING:
+            return Unknown()
+        return handler(machine, node, scope)
+    finally:
+        machine.nesting -= 1
+
+
+def _constant(machine: Machine, node: ast.Constant, scope: Scope) -> Value:
+    known = getattr(node, "_bnlint_value", None)
+    if known is None:
+        known = Const(node.value, scope.module.source.location(node))
+        node._bnlint_value = known  # type: ignore[attr-defined]
+    return known  # type: ignore[no-any-return]
+
+
+def _name(machine: Machine, node: ast.Name, scope: Scope) -> Value:
+    name = node.id
+    declared = scope.declared.get(name)
+    found = declared.slots.get(name) if declared is not None else scope.find(name)
+    if found is None:
+        found = machine.modules.builtin(name)
+        if found is None:
+            return machine.interned(("name", scope.module, name), lambda: Unknown(name))
+    if isinstance(found, Choice):
+        return machine.settle(found)
+    return found if isinstance(found, Value) else Unknown(name)
+
+
+def _attribute(machine: Machine, node: ast.Attribute, scope: Scope) -> Value:
+    holder = evaluate(machine, node.value, scope)
+    return attribute(machine, holder, node.attr, lambda: scope.module.source.location(node))
+
+
+def _tuple(machine: Machine, node: ast.Tuple, scope: Scope) -> Value:
+    items, more = _elements(machine, node.elts, scope)
+    return List(items, more) if more else Tuple(items)
+
+
+def _list(machine: Machine, node: ast.List | ast.Set, scope: Scope) -> Value:
+    items, more = _elements(machine, node.elts, scope)
+    return List(items, more)
+
+
+LONG = 2000
+"""Literals with more elements than this are data, not program."""
+
+
+def _elements(machine: Machine, nodes: Sequence[ast.expr], scope: Scope) -> tuple[list[Value], bool]:
+    items: list[Value] = []
+    more = len(nodes) > LONG
+    for node in nodes[:LONG]:
+        if isinstance(node, ast.Starred):
+            spread = iterate(machine, evaluate(machine, node.value, scope), node.value, scope)
+            items.extend(spread.known)
+            more = more or spread.more
+        else:
+            items.append(evaluate(machine, node, scope))
+    return items, more
+
+
+def _dict(machine: Machine, node: ast.Dict, scope: Scope) -> Value:
+    made = Dict(open=len(node.keys) > LONG)
+    for key, item in zip(node.keys[:LONG], node.values, strict=False):
+        if key is None:
+            merge(machine, made, evaluate(machine, item, scope))
+        else:
+            key_value = evaluate(machine, key, scope)
+            put(machine, made, key_value, evaluate(machine, item, scope), scope.module.source.location(item))
+    return made
+
+
+def put(machine: Machine, holder: Dict, key: Value, value: Value, site: Location | None) -> None:
+    """Set an entry of a dictionary."""
+    name = Dict.key(machine.settle(key))
+    try:
+        hash(name)
+    except TypeError:
+        return
+    holder.keys[name] = key
+    if site is not None:
+        holder.sites[name] = site
+    if isinstance(key, Unknown):
+        machine.store.write(holder, Dict.OPEN, True)
+    machine.store.write(holder, name, value)
+
+
+def merge(machine: Machine, holder: Dict, other: Value) -> None:
+    """``holder.update(other)``."""
+    other = machine.settle(other)
+    if isinstance(other, Dict):
+        for key, value, site in other.entries():
+            put(machine, holder, key, value, site)
+        if other.open:
+            machine.store.write(holder, Dict.OPEN, True)
+    else:
+        machine.store.write(holder, Dict.OPEN, True)
+
+
+def _boolean(machine: Machine, node: ast.BoolOp, scope: Scope) -> Value:
+    site = scope.module.source.location(node)
+    decisive = isinstance(node.op, ast.Or)
+
+    def rest(index: int) -> Value:
+        value = evaluate(machine, node.values[index], scope)
+        if index == len(node.values) - 1:
+            return value
+        outcome = machine.truth(value)
+        if outcome is not None:
+            return value if outcome == decisive else rest(index + 1)
+        base = machine.guards
+        machine.store.open()
+        added = machine.assume(value, not decisive)
+        other = rest(index + 1)
+        written = machine.store.take_back()
+        machine.guards = base
+        machine.store.join([(added, written), ((), {})])
+        if _logical(value) and _logical(other):
+            return machine.logic(Op.OR if decisive else Op.AND, (value, other), site)
+        taken: Value = value
+        if not decisive:
+            return choice([(((value, False),), FALSE), (added, other)])
+        return choice([(((value, True),), taken), (added, other)])
+
+    return rest(0)
+
+
+def _logical(value: Value) -> bool:
+    return isinstance(value, Unknown | Node) or (isinstance(value, Const) and isinstance(value.value, bool))
+
+
+def _unary(machine: Machine, node: ast.UnaryOp, scope: Scope) -> Value:
+    operand = evaluate(machine, node.operand, scope)
+    if isinstance(node.op, ast.Not):
+        outcome = machine.truth(operand)
+        if outcome is not None:
+            return FALSE if outcome else TRUE
+        if isinstance(operand, Choice):
+            return choice([(guards, _negated(machine, option, node, scope)) for guards, option in operand.options])
+        return machine.logic(Op.NOT, (operand,), scope.module.source.location(node))
+    known = machine.constant(operand)
+    if isinstance(known, int | float) and not isinstance(operand, Node):
+        if isinstance(node.op, ast.USub):
+            return Const(-known, operand.site if isinstance(operand, Const) else None)
+        if isinstance(node.op, ast.UAdd):
+            return operand
+        if isinstance(node.op, ast.Invert) and isinstance(known, int):
+            return Const(~int(known))
+    if isinstance(operand, Node):
+        return machine.node(Op.NOT if isinstance(node.op, ast.Invert) else "negative", (operand,), scope.module.source.location(node))
+    return machine.unknown("", operand)
+
+
+def _negated(machine: Machine, option: Value, node: ast.UnaryOp, scope: Scope) -> Value:
+    outcome = machine.truth(option)
+    if outcome is not None:
+        return FALSE if outcome else TRUE
+    return machine.logic(Op.NOT, (option,), scope.module.source.location(node))
+
+
+def _binary(machine: Machine, node: ast.BinOp, scope: Scope) -> Value:
+    left = evaluate(machine, node.left, scope)
+    right = evaluate(machine, node.right, scope)
+    return binary(machine, type(node.op).__name__, left, right, lambda: scope.module.source.location(node))
+
+
+def _compare(machine: Machine, node: ast.Compare, scope: Scope) -> Value:
+    left = evaluate(machine, node.left, scope)
+    results: list[Value] = []
+    for operator, right_node in zip(node.ops, node.comparators, strict=True):
+        right = evaluate(machine, right_node, scope)
+        results.append(
+            compare(machine, type(operator).__name__, left, right, lambda: scope.module.source.location(node))
+        )
+        left = right
+    if len(results) == 1:
+        return results[0]
+    outcomes = [machine.truth(result) for result in results]
+    if False in outcomes:
+        return FALSE
+    return TRUE if None not in outcomes else machine.unknown("", *results)
+
+
+def _call(machine: Machine, node: ast.Call, scope: Scope) -> Value:
+    function = evaluate(machine, node.func, scope)
+    if isinstance(function, ApiRef) and function.name == "builtins.super":
+        return machine.modules.super_of(machine, node, scope)
+    args: list[Value] = []
+    kwargs: dict[str, Value] = {}
+    sites: dict[int | str, Any] = {}
+    module = scope.module.source
+    open_ = False
+    for argument in node.args:
+        if isinstance(argument, ast.Starred):
+            spread = iterate(machine, evaluate(machine, argument.value, scope), argument.value, scope)
+            args.extend(spread.known)
+            open_ = open_ or spread.more
+        else:
+            sites[len(args)] = (module, argument)
+            args.append(evaluate(machine, argument, scope))
+    for keyword in node.keywords:
+        value = evaluate(machine, keyword.value, scope)
+        if keyword.arg is not None:
+            kwargs[keyword.arg] = value
+            sites[keyword.arg] = (module, keyword.value)
+            continue
+        value = machine.settle(value)
+        if isinstance(value, Dict):
+            for key, entry, site in value.entries():
+                name = machine.constant(key)
+                if isinstance(name, str):
+                    kwargs[name] = entry
+                    if site is not None:
+                        sites[name] = site
+            open_ = open_ or value.open
+        else:
+            open_ = True
+    return call(machine, function, Call(args, kwargs, module.location(node), sites=sites, open=open_))
+
+
+def _conditional(machine: Machine, node: ast.IfExp, scope: Scope) -> Value:
+    condition = evaluate(machine, node.test, scope)
+    outcome = machine.truth(condition)
+    if outcome is not None:
+        return evaluate(machine, node.body if outcome else node.orelse, scope)
+    options = []
+    base = machine.guards
+    branches = []
+    for wanted, branch in ((True, node.body), (False, node.orelse)):
+        machine.store.open()
+        added = machine.assume(condition, wanted)
+        options.append((added, evaluate(machine, branch, scope)))
+        branches.append((added, machine.store.take_back()))
+        machine.guards = base
+    machine.store.join(branches)
+    return choice(options)
+
+
+def _subscript(machine: Machine, node: ast.Subscript, scope: Scope) -> Value:
+    holder = machine.settle(evaluate(machine, node.value, scope))
+    if isinstance(node.slice, ast.Slice):
+        return _slice(machine, holder, node.slice, node, scope)
+    key = evaluate(machine, node.slice, scope)
+    return item(machine, holder, key, lambda: scope.module.source.location(node))
+
+
+def _slice(machine: Machine, holder: Value, node: ast.Slice, whole: ast.expr, scope: Scope) -> Value:
+    bounds: list[int | None] = []
+    known = True
+    for bound in (node.lower, node.upper, node.step):
+        value = None if bound is None else machine.constant(evaluate(machine, bound, scope))
+        known = known and (bound is None or isinstance(value, int))
+        bounds.append(value if isinstance(value, int) else None)
+    where = slice(*bounds)
+    if known and bounds[2] != 0:
+        if isinstance(holder, Tuple):
+            return Tuple(holder.items[where])
+        if isinstance(holder, List):
+            return List(holder.items[where], holder.open)
+        if isinstance(holder, Const) and isinstance(holder.value, str):
+            return Const(holder.value[where])
+    elif isinstance(holder, List | Tuple):
+        return List(holder.items, True)
+    if isinstance(holder, Node):
+        return machine.node("slice", (holder,), scope.module.source.location(whole))
+    return machine.unknown(getattr(holder, "hint", ""), holder)
+
+
+def item(machine: Machine, holder: Value, key: Value, site: Callable[[], Location]) -> Value:
+    """``holder[key]``."""
+    if isinstance(holder, Choice):
+        return choice([(guards, item(machine, option, key, site)) for guards, option in holder.options])
+    known = machine.constant(key)
+    if isinstance(holder, Tuple | List):
+        if isinstance(known, int) and -len(holder.items) <= known < len(holder.items):
+            if not (isinstance(holder, List) and holder.open and known < 0):
+                return machine.settle(holder.items[known])
+        return machine.unknown("", *holder.items)
+    if isinstance(holder, Dict):
+        name = Dict.key(machine.settle(key))
+        found = holder.slots.get(name) if _hashable(name) else None
+        if isinstance(found, Value):
+            return machine.settle(found)
+        if holder.open or isinstance(key, Unknown):
+            return machine.interned(("item", holder, name), lambda: machine.unknown(str(known or ""), holder))
+        return machine.unknown(str(known or ""))
+    if isinstance(holder, Node):
+        return machine.libraries.item(machine, holder, key, site())
+    if isinstance(holder, Unknown):
+        name = known if _hashable(known) and known is not None else key
+        hint = f"{holder.hint}[{known!r}]" if known is not None else ""
+        return machine.interned(("item", holder, name), lambda: Unknown(hint, (holder,)))
+    special = machine.modules.class_method(holder, "__getitem__")
+    if special is not None:
+        return machine.call(special, [key], {}, site())
+    return machine.unknown("", holder)
+
+
+def store_item(machine: Machine, holder: Value, key: Value, value: Value, site: Location) -> None:
+    """``holder[key] = value``."""
+    holder = machine.settle(holder)
+    if isinstance(holder, Dict):
+        put(machine, holder, key, value, site)
+    elif isinstance(holder, List):
+        index = machine.constant(key)
+        if isinstance(index, int) and -len(holder.items) <= index < len(holder.items):
+            items = list(holder.items)
+            items[index] = value
+            machine.store.write(holder, "items", tuple(items))
+        else:
+            machine.store.write(holder, "items", (*holder.items, value))
+            machine.store.write(holder, "open", True)
+    else:
+        special = machine.modules.class_method(holder, "__setitem__")
+        if special is not None:
+            machine.call(special, [key, value], {}, site)
+
+
+def _hashable(key: object) -> bool:
+    try:
+        hash(key)
+    except TypeError:
+        return False
+    return True
+
+
+def _comprehension(machine: Machine, node: ast.ListComp | ast.SetComp | ast.GeneratorExp, scope: Scope) -> Value:
+    inner = Scope(scope.module, scope.frame, scope, scope.owner)
+    inner.declared = scope.declared
+    made: list[Value] = []
+    more = _generate(machine, node.generators, 0, inner, lambda: made.append(evaluate(machine, node.elt, inner)))
+    return List(made, more)
+
+
+def _dict_comprehension(machine: Machine, node: ast.DictComp, scope: Scope) -> Value:
+    inner = Scope(scope.module, scope.frame, scope, scope.owner)
+    made = Dict()
+
+    def add() -> None:
+        key = evaluate(machine, node.key, inner)
+        put(machine, made, key, evaluate(machine, node.value, inner), scope.module.source.location(node.value))
+
+    if _generate(machine, node.generators, 0, inner, add):
+        machine.store.write(made, Dict.OPEN, True)
+    return made
+
+
+def _generate(
+    machine: Machine,
+    generators: list[ast.comprehension],
+    index: int,
+    scope: Scope,
+    add: Callable[[], None],
+) -> bool:
+    """Run a comprehension; returns whether it may make more than what was added."""
+    from bnlint.interpreter.statements import CONCRETE, assign
+
+    if index == len(generators):
+        add()
+        return False
+    generator = generators[index]
+    items = iterate(machine, evaluate(machine, generator.iter, scope), generator.iter, scope)
+    more = items.more or len(items.known) > CONCRETE
+    elements = items.known[:CONCRETE] or ([items.other()] if items.more else [])
+    base = machine.guards
+    for element in elements:
+        assign(machine, generator.target, element, scope)
+        wanted = True
+        for test in generator.ifs:
+            condition = evaluate(machine, test, scope)
+            outcome = machine.truth(condition)
+            if outcome is False:
+                wanted = False
+                break
+            if outcome is None:
+                more = True
+                machine.assume(condition, True)
+        if wanted:
+            more = _generate(machine, generators, index + 1, scope, add) or more
+        machine.guards = base
+    return more
+
+
+def _lambda(machine: Machine, node: ast.Lambda, scope: Scope) -> Value:
+    return function_of(machine, node, scope)
+
+
+def _joined(machine: Machine, node: ast.JoinedStr, scope: Scope) -> Value:
+    parts: list[Value] = []
+    for piece in node.values:
+        if isinstance(piece, ast.FormattedValue):
+            value = evaluate(machine, piece.value, scope)
+            plain = piece.format_spec is None and piece.conversion == -1
+            parts.append(value if plain else machine.unknown("", value))
+        else:
+            parts.append(evaluate(machine, piece, scope))
+    return format_string(machine, parts)
+
+
+def _starred(machine: Machine, node: ast.Starred, scope: Scope) -> Value:
+    return evaluate(machine, node.value, scope)
+
+
+def _named(machine: Machine, node: ast.NamedExpr, scope: Scope) -> Value:
+    from bnlint.interpreter.statements import assign
+
+    value = evaluate(machine, node.value, scope)
+    assign(machine, node.target, value, scope)
+    return value
+
+
+def _yield(machine: Machine, node: ast.Yield, scope: Scope) -> Value:
+    value = NONE if node.value is None else evaluate(machine, node.value, scope)
+    activation = machine.activation
+    if activation.on_yield is not None:
+        activation.on_yield(value)
+    else:
+        activation.yielded.append(value)
+    return Unknown()
+
+
+def _yield_from(machine: Machine, node: ast.YieldFrom, scope: Scope) -> Value:
+    items = iterate(machine, evaluate(machine, node.value, scope), node.value, scope)
+    machine.activation.yielded.extend(items.known)
+    return Unknown()
+
+
+def _await(machine: Machine, node: ast.Await, scope: Scope) -> Value:
+    return evaluate(machine, node.value, scope)
+
+
+@dataclass(slots=True)
+class Items:
+    """What a loop runs over: the known items, whether there may be more, and what those would be."""
+
+    known: list[Value]
+    more: bool
+    of: Value
+    counted: bool = False
+    """Whether they are the numbers of a ``range``."""
+    hint: str = ""
+    shape: int = 0
+    """How many parts each item has, 0 if it is not a tuple."""
+
+    def other(self) -> Value:
+        """An item that is not known."""
+        if self.shape:
+            return Tuple(Unknown(self.hint, contents((self.of,))) for _ in range(self.shape))
+        return Unknown(self.hint, contents((self.of,)))
+
+
+def iterate(machine: Machine, value: Value, node: ast.expr | None, scope: Scope) -> Items:
+    """The items of an iterable."""
+    value = machine.settle(value)
+    hint = ast.unparse(node) if isinstance(node, ast.Name | ast.Attribute) else ""
+    if isinstance(value, Tuple):
+        return Items(list(value.items), False, value, hint=hint)
+    if isinstance(value, List):
+        counted = bool(value.slots.get("counted"))
+        return Items(list(value.items), value.open, value, counted, hint)
+    if isinstance(value, Dict):
+        return Items([key for key, _, _ in value.entries()], value.open, value, hint=hint)
+    if isinstance(value, Const) and isinstance(value.value, str):
+        return Items([Const(letter) for letter in value.value[:64]], len(value.value) > 64, value)
+    return Items([], True, value, hint=hint)
+
+
+def unpack(machine: Machine, value: Value, targets: Sequence[ast.expr]) -> list[Value]:
+    """The parts of a value that is assigned to several targets."""
+    value = machine.settle(value)
+    if isinstance(value, Choice) and not any(isinstance(target, ast.Starred) for target in targets):
+        parts = [(guards, unpack(machine, option, targets)) for guards, option in value.options]
+        return [choice([(guards, part[i]) for guards, part in parts]) for i in range(len(targets))]
+    count = len(targets)
+    star = next((i for i, target in enumerate(targets) if isinstance(target, ast.Starred)), None)
+    if isinstance(value, Tuple | List) and not (isinstance(value, List) and value.open):
+        items = list(value.items)
+        if star is None and len(items) == count:
+            return [machine.settle(part) for part in items]
+        if star is not None and len(items) >= count - 1:
+            after = count - 1 - star
+            middle = List(items[star : len(items) - after])
+            return [*items[:star], middle, *items[len(items) - after :]]
+    if isinstance(value, Node):
+        return [machine.libraries.part(machine, value, index) for index in range(count)]
+    if isinstance(value, Unknown):
+        return [
+            machine.interned(("part", value, index), lambda: Unknown(value.hint, (value,)))
+            for index in range(count)
+        ]
+    return [machine.unknown("", value) for _ in range(count)]
+
+
+_HANDLERS: dict[type[ast.expr], Callable[[Machine, Any, Scope], Value]] = {
+    ast.Constant: _constant,
+    ast.Name: _name,
+    ast.Attribute: _attribute,
+    ast.Tuple: _tuple,
+    ast.List: _list,
+    ast.Set: _list,
+    ast.Dict: _dict,
+    ast.BoolOp: _boolean,
+    ast.UnaryOp: _unary,
+    ast.BinOp: _binary,
+    ast.Compare: _compare,
+    ast.Call: _call,
+    ast.IfExp: _conditional,
+    ast.Subscript: _subscript,
+    ast.ListComp: _comprehension,
+    ast.SetComp: _comprehension,
+    ast.GeneratorExp: _comprehension,
+    ast.DictComp: _dict_comprehension,
+    ast.Lambda: _lambda,
+    ast.JoinedStr: _joined,
+    ast.Starred: _starred,
+    ast.NamedExpr: _named,
+    ast.Yield: _yield,
+    ast.YieldFrom: _yield_from,
+    ast.Await: _await,
+}

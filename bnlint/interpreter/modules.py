@@ -1,0 +1,168 @@
+"""Importing: modules of the project are executed once per program, everything else is a library."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bnlint.dataflow import Const, Frame, Unknown, Value
+from bnlint.findings import Location
+from bnlint.interpreter.builtins import NAMES
+from bnlint.interpreter.machine import Activation
+from bnlint.interpreter.values import (
+    ApiRef,
+    ClassValue,
+    Function,
+    Instance,
+    Method,
+    ModuleValue,
+    Package,
+    Scope,
+    Super,
+)
+from bnlint.program.project import Project
+from bnlint.source.module import Module
+
+if TYPE_CHECKING:
+    from bnlint.interpreter.machine import Machine
+
+
+class Modules:
+    """The modules of one program."""
+
+    def __init__(self, project: Project, read: Callable[[Path], Module | None], entry: Path) -> None:
+        self._project = project
+        self._read = read
+        self._entry = entry
+        self._loaded: dict[Path, ModuleValue] = {}
+        self._builtins: dict[str, ApiRef] = {}
+        self._star: dict[str, ApiRef] = {}
+
+    @property
+    def paths(self) -> list[Path]:
+        """The files that were executed, in order."""
+        return [module.path for module in self._loaded.values() if module.executed]
+
+    def run(self, machine: Machine, path: Path, name: str = "__main__") -> ModuleValue | None:
+        """Execute a file as the program's entry."""
+        module = self._module(path, name)
+        self._execute(machine, module)
+        return module if module.executed else None
+
+    def load(self, machine: Machine, importer: ModuleValue, dotted: str, level: int) -> Value:
+        """What ``import dotted`` finds; ``level`` counts the dots of a relative import."""
+        path = self._project.find(importer.path, dotted, level, self._entry)
+        if path is None:
+            return machine.libraries.root(dotted) if not level else Unknown(dotted)
+        return self._at(machine, path, dotted)
+
+    def _at(self, machine: Machine, path: Path, dotted: str) -> Value:
+        if path.is_dir():
+            return Package(path)
+        module = self._module(path, dotted)
+        self._execute(machine, module)
+        return module
+
+    def member(self, machine: Machine, source: Value, name: str, site: Location) -> Value:
+        """``from source import name``, or an attribute of a module."""
+        if isinstance(source, ApiRef):
+            return machine.libraries.member(machine, source, name)
+        if isinstance(source, ModuleValue):
+            found = source.scope.slots.get(name) if source.executed else None
+            if isinstance(found, Value):
+                return machine.settle(found)
+            folder = source.path.parent if source.path.name == "__init__.py" else None
+        elif isinstance(source, Package):
+            folder = source.path
+        else:
+            return machine.attribute(source, name, site)
+        if folder is not None:
+            inner = self._project.inside(folder, name)
+            if inner is not None:
+                return self._at(machine, inner, name)
+        if name == "__name__" and isinstance(source, ModuleValue):
+            return Const(source.name)
+        return machine.interned(("member", source, name), lambda: Unknown(name))
+
+    def star(self, scope: Scope, source: ApiRef) -> None:
+        """``from library import *``: names that nobody defines may come from it."""
+        self._star[scope.module.source.display] = source
+
+    def entry_member(self, name: str) -> Value | None:
+        """A name of the program's entry, or None."""
+        entry = self._loaded.get(self._entry)
+        found = entry.scope.slots.get(name) if entry is not None and entry.executed else None
+        return found if isinstance(found, Value) else None
+
+    def builtin(self, name: str) -> Value | None:
+        """A builtin of Python by name."""
+        if name not in NAMES:
+            return None
+        found = self._builtins.get(name)
+        if found is None:
+            found = self._builtins[name] = ApiRef(f"builtins.{name}")
+        return found
+
+    def super_of(self, machine: Machine, node: ast.Call, scope: Scope) -> Value:
+        """``super()`` with or without arguments."""
+        owner: Value | None = scope.owner
+        receiver: Value | None = None
+        if len(node.args) == 2:
+            owner = machine.evaluate(node.args[0], scope)
+            receiver = machine.evaluate(node.args[1], scope)
+        else:
+            inner: Scope | None = scope
+            while inner is not None and receiver is None:
+                definition = inner.frame.node
+                if isinstance(definition, ast.FunctionDef | ast.AsyncFunctionDef) and definition.args.args:
+                    receiver = inner.slots.get(definition.args.args[0].arg)
+                inner = inner.parent
+        if isinstance(owner, ClassValue) and receiver is not None:
+            return Super(receiver, owner)
+        return Unknown("super")
+
+    def class_method(self, holder: Value, name: str) -> Value | None:
+        """A special method that the project's class of an object defines."""
+        if isinstance(holder, Instance):
+            found = holder.cls.find(name)
+            if isinstance(found, Function):
+                return Method(holder, found)
+        return None
+
+    def _module(self, path: Path, name: str) -> ModuleValue:
+        module = self._loaded.get(path)
+        if module is None:
+            module = self._loaded[path] = ModuleValue(path, name)
+        return module
+
+    def _execute(self, machine: Machine, module: ModuleValue) -> None:
+        if hasattr(module, "scope"):
+            return
+        source = self._read(module.path)
+        frame = Frame(module.name, source.display if source else str(module.path), None, None, None)
+        module.scope = Scope(module, frame)
+        module.scope.slots["__name__"] = Const(module.name)
+        module.scope.slots["__file__"] = Unknown("__file__")
+        if source is None:
+            return
+        module.source = source
+        module.executed = True
+        outer = (
+            getattr(machine, "frame", None),
+            getattr(machine, "activation", None),
+            machine.guards,
+            machine.loops,
+            machine.depth,
+        )
+        machine.frame = frame
+        machine.activation = Activation(module.scope, machine.guards)
+        machine.depth += 1
+        try:
+            machine.execute(source.tree.body, module.scope)
+        finally:
+            frame_before, activation_before, machine.guards, machine.loops, machine.depth = outer
+            if frame_before is not None and activation_before is not None:
+                machine.frame = frame_before
+                machine.activation = activation_before

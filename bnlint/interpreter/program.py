@@ -1,0 +1,106 @@
+"""Interpreting one program from its entry, or the functions of a module that no entry reaches."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from bnlint.dataflow import Value
+from bnlint.frameworks.library import Library
+from bnlint.interpreter.calls import call_with_unknowns
+from bnlint.interpreter.machine import Activation, BudgetExceeded, Machine
+from bnlint.interpreter.modules import Modules
+from bnlint.interpreter.values import ClassValue, Function, Instance, Method, Property, Static
+from bnlint.program.project import Project
+from bnlint.source.module import Module
+from bnlint.trace import Trace
+
+Read = Callable[[Path], Module | None]
+
+ALONE = 60_000
+"""Steps that one function may cost when it is interpreted on its own."""
+
+
+def interpret(entry: Path, project: Project, read: Read, library: Library) -> tuple[Trace, set[ast.AST]]:
+    """The trace of a program, and the function definitions that it entered."""
+    modules = Modules(project, read, entry)
+    trace = Trace("")
+    machine = Machine(modules, library, trace)
+    try:
+        modules.run(machine, entry)
+    except BudgetExceeded:
+        trace.incomplete = f"the program takes more than {machine.limit} steps to interpret"
+    _finish(trace, modules, read, entry)
+    return trace, machine.entered
+
+
+def interpret_alone(
+    path: Path, project: Project, read: Read, library: Library, entered: set[ast.AST]
+) -> Iterator[Trace]:
+    """A trace for each function and class of a module that no program entered."""
+    source = read(path)
+    if source is None:
+        return
+    definitions = [
+        node for node in source.tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
+    ]
+    if all(_reached(node, entered) for node in definitions):
+        return
+    modules = Modules(project, read, path)
+    machine = Machine(modules, library, Trace(""))
+    try:
+        module = modules.run(machine, path, path.stem)
+    except BudgetExceeded:
+        return
+    if module is None:
+        return
+    for node in definitions:
+        value = module.scope.slots.get(node.name)
+        if _reached(node, entered) or not isinstance(value, Value):
+            continue
+        trace = machine.trace = Trace("", driven=False)
+        machine.state.clear()
+        machine.graph = None
+        machine.frame = module.scope.frame
+        machine.activation = Activation(module.scope, ())
+        machine.guards = ()
+        machine.limit = machine.steps + ALONE
+        try:
+            _call_alone(machine, value, entered)
+        except BudgetExceeded:
+            trace.incomplete = f"{node.name} takes more than {ALONE} steps to interpret"
+        _finish(trace, modules, read, path)
+        yield trace
+
+
+def _reached(node: ast.AST, entered: set[ast.AST]) -> bool:
+    if isinstance(node, ast.ClassDef):
+        methods = [child for child in node.body if isinstance(child, ast.FunctionDef)]
+        return all(method in entered for method in methods)
+    return node in entered
+
+
+def _call_alone(machine: Machine, value: Value, entered: set[ast.AST]) -> None:
+    site = machine.here
+    if isinstance(value, Function):
+        call_with_unknowns(machine, value, site)
+    elif isinstance(value, ClassValue):
+        made = call_with_unknowns(machine, value, site)
+        if not isinstance(made, Instance):
+            return
+        for name, member in list(value.slots.items()):
+            if isinstance(member, Property):
+                machine.attribute(made, name, site)
+            if isinstance(member, Static):
+                member = member.function
+            if isinstance(member, Function) and member.node not in machine.entered and member.node not in entered:
+                call_with_unknowns(machine, Method(made, member), site)
+
+
+def _finish(trace: Trace, modules: Modules, read: Read, entry: Path) -> None:
+    sources = [source for path in modules.paths if (source := read(path)) is not None]
+    trace.files = tuple(source.display for source in sources)
+    trace.entry = trace.files[0] if trace.files else str(entry)
+    trace.trees = tuple(source.tree for source in sources)
+

@@ -1,0 +1,391 @@
+"""What statements do."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from bnlint.dataflow import Choice, Const, Unknown, Value
+from bnlint.interpreter.attributes import set_attribute
+from bnlint.interpreter.calls import call_decorated, class_of, function_of, run_generator_manager
+from bnlint.interpreter.expressions import evaluate, iterate, store_item, unpack
+from bnlint.interpreter.machine import Activation, Exit, Machine, Signal
+from bnlint.interpreter.operators import binary
+from bnlint.interpreter.store import MISSING
+from bnlint.interpreter.values import (
+    NONE,
+    ApiObject,
+    ApiRef,
+    Call,
+    Dict,
+    Function,
+    Instance,
+    List,
+    Method,
+    ModuleValue,
+    Partial,
+    Scope,
+)
+
+CONCRETE = 32
+"""Loops over known items run at most this often."""
+
+
+def execute(machine: Machine, body: Sequence[ast.stmt], scope: Scope) -> Signal | None:
+    """Run statements; returns how they ended early, None if they did not."""
+    for statement in body:
+        machine.spend()
+        handler = _HANDLERS.get(type(statement))
+        if handler is not None:
+            signal = handler(machine, statement, scope)
+            if signal is not None:
+                return signal
+    return None
+
+
+def assign(machine: Machine, target: ast.expr, value: Value, scope: Scope) -> None:
+    """Bind a value to a target."""
+    if isinstance(target, ast.Name):
+        holder = scope.declared.get(target.id, scope)
+        machine.store.write(holder, target.id, value)
+    elif isinstance(target, ast.Attribute):
+        set_attribute(machine, evaluate(machine, target.value, scope), target.attr, value)
+    elif isinstance(target, ast.Subscript):
+        holder_value = evaluate(machine, target.value, scope)
+        key = evaluate(machine, target.slice, scope)
+        store_item(machine, holder_value, key, value, scope.module.source.location(target))
+    elif isinstance(target, ast.Tuple | ast.List):
+        for element, part in zip(target.elts, unpack(machine, value, target.elts), strict=True):
+            assign(machine, element, part, scope)
+    elif isinstance(target, ast.Starred):
+        assign(machine, target.value, value, scope)
+
+
+def _expression(machine: Machine, statement: ast.Expr, scope: Scope) -> None:
+    if not isinstance(statement.value, ast.Constant):
+        evaluate(machine, statement.value, scope)
+
+
+def _assign(machine: Machine, statement: ast.Assign, scope: Scope) -> None:
+    value = evaluate(machine, statement.value, scope)
+    for target in statement.targets:
+        assign(machine, target, value, scope)
+
+
+def _annotated(machine: Machine, statement: ast.AnnAssign, scope: Scope) -> None:
+    if statement.value is not None:
+        assign(machine, statement.target, evaluate(machine, statement.value, scope), scope)
+
+
+def _augmented(machine: Machine, statement: ast.AugAssign, scope: Scope) -> None:
+    target = statement.target
+    before = evaluate(machine, _as_load(target), scope)
+    operand = evaluate(machine, statement.value, scope)
+    if isinstance(before, List) and isinstance(statement.op, ast.Add):
+        added = operand.items if hasattr(operand, "items") and not isinstance(operand, Dict) else None
+        if added is None:
+            machine.store.write(before, "open", True)
+            added = (machine.unknown("", operand),)
+        machine.store.write(before, "items", (*before.items, *added))
+        return
+    site = scope.module.source.location(statement)
+    assign(machine, target, binary(machine, type(statement.op).__name__, before, operand, site), scope)
+
+
+def _as_load(target: ast.expr) -> ast.expr:
+    copied: Any = type(target)(**{name: getattr(target, name) for name in target._fields if name != "ctx"}, ctx=ast.Load())
+    return ast.copy_location(copied, target)
+
+
+def _delete(machine: Machine, statement: ast.Delete, scope: Scope) -> None:
+    for target in statement.targets:
+        if isinstance(target, ast.Name):
+            machine.store.write(scope.declared.get(target.id, scope), target.id, MISSING)
+
+
+def _if(machine: Machine, statement: ast.If, scope: Scope) -> Signal | None:
+    condition = evaluate(machine, statement.test, scope)
+    return machine.fork(
+        condition,
+        lambda: execute(machine, statement.body, scope),
+        lambda: execute(machine, statement.orelse, scope),
+    )
+
+
+def _loop_pass(machine: Machine, body: Sequence[ast.stmt], scope: Scope) -> Signal | None:
+    """One run through a loop's body; tells only whether the loop must end."""
+    activation = machine.activation
+    base = machine.guards
+    activation.loop_exits.append([])
+    activation.loop_bases.append(base)
+    signal = execute(machine, body, scope)
+    exits: list[Exit] = activation.loop_exits.pop()
+    activation.loop_bases.pop()
+    machine.rejoin(exits, base, ended=signal is Signal.RAISE)
+    return signal
+
+
+def _for(machine: Machine, statement: ast.For | ast.AsyncFor, scope: Scope) -> Signal | None:
+    iterable = evaluate(machine, statement.iter, scope)
+    items = iterate(machine, iterable, statement.iter, scope)
+    site = scope.module.source.location(statement)
+    outer = machine.loops
+    machine.loops = (*outer, site)
+    signal: Signal | None = None
+    built = 0
+    try:
+        for index, item in enumerate(items.known[:CONCRETE]):
+            if index == 1 and items.counted and not built:
+                break
+            before = machine.built
+            assign(machine, statement.target, item, scope)
+            signal = _loop_pass(machine, statement.body, scope)
+            built = machine.built - before
+            if signal is Signal.BREAK or signal is Signal.RETURN:
+                break
+        else:
+            if items.known and not items.more:
+                return _finish_loop(machine, statement.orelse, scope, signal)
+        if signal not in (Signal.BREAK, Signal.RETURN):
+            rounds = 1 if items.known else 2
+            if not items.more and not items.counted:
+                rounds = 0
+            for _ in range(rounds):
+                assign(machine, statement.target, items.other(), scope)
+                signal = _loop_pass(machine, statement.body, scope)
+                if signal is Signal.BREAK or signal is Signal.RETURN:
+                    break
+    finally:
+        machine.loops = outer
+    return _finish_loop(machine, statement.orelse, scope, signal)
+
+
+def _finish_loop(
+    machine: Machine, orelse: Sequence[ast.stmt], scope: Scope, signal: Signal | None
+) -> Signal | None:
+    if signal is Signal.RETURN:
+        return signal
+    if signal is not Signal.BREAK and orelse:
+        return execute(machine, orelse, scope)
+    return None
+
+
+def _while(machine: Machine, statement: ast.While, scope: Scope) -> Signal | None:
+    site = scope.module.source.location(statement)
+    outer = machine.loops
+    machine.loops = (*outer, site)
+    signal: Signal | None = None
+    try:
+        for _ in range(2):
+            if machine.truth(evaluate(machine, statement.test, scope)) is False:
+                break
+            signal = _loop_pass(machine, statement.body, scope)
+            if signal is Signal.BREAK or signal is Signal.RETURN:
+                break
+    finally:
+        machine.loops = outer
+    return _finish_loop(machine, statement.orelse, scope, signal)
+
+
+def _with(machine: Machine, statement: ast.With | ast.AsyncWith, scope: Scope) -> Signal | None:
+    return _with_items(machine, statement, 0, scope)
+
+
+def _with_items(
+    machine: Machine, statement: ast.With | ast.AsyncWith, index: int, scope: Scope
+) -> Signal | None:
+    if index == len(statement.items):
+        return execute(machine, statement.body, scope)
+    item = statement.items[index]
+    manager = machine.settle(evaluate(machine, item.context_expr, scope))
+    site = scope.module.source.location(item.context_expr)
+
+    def body(value: Value) -> Signal | None:
+        if item.optional_vars is not None:
+            assign(machine, item.optional_vars, value, scope)
+        return _with_items(machine, statement, index + 1, scope)
+
+    if isinstance(manager, ApiObject) and manager.enter is not None:
+        entered = manager.enter()
+        try:
+            return body(entered)
+        finally:
+            if manager.leave is not None:
+                manager.leave()
+    if isinstance(manager, ApiObject) and manager.kind == "contextlib.generator":
+        return run_generator_manager(machine, manager, body)
+    if isinstance(manager, Instance):
+        entered = machine.call(machine.attribute(manager, "__enter__", site), [], {}, site)
+        signal = body(entered)
+        machine.call(machine.attribute(manager, "__exit__", site), [NONE, NONE, NONE], {}, site)
+        return signal
+    return body(manager if isinstance(manager, ApiObject) else machine.unknown("", manager))
+
+
+_LOOKUP_ERRORS = {"ImportError", "ModuleNotFoundError", "NameError", "AttributeError"}
+
+
+def _try(machine: Machine, statement: ast.Try, scope: Scope) -> Signal | None:
+    signal = execute(machine, statement.body, scope)
+    for handler in statement.handlers:
+        names = {node.id for node in ast.walk(handler.type) if isinstance(node, ast.Name)} if handler.type else set()
+        if names and names <= _LOOKUP_ERRORS:
+            continue
+
+        def handle(handler: ast.ExceptHandler = handler) -> Signal | None:
+            if handler.name:
+                machine.store.write(scope, handler.name, Unknown(handler.name))
+            return execute(machine, handler.body, scope)
+
+        if signal is Signal.RAISE:
+            signal = handle()
+        else:
+            ended = signal
+
+            def stay(ended: Signal | None = ended) -> Signal | None:
+                return ended
+
+            signal = machine.fork(Unknown("an exception"), handle, stay)
+    if signal is None and statement.orelse:
+        signal = execute(machine, statement.orelse, scope)
+    final = execute(machine, statement.finalbody, scope)
+    return final if final is not None else signal
+
+
+def _return(machine: Machine, statement: ast.Return, scope: Scope) -> Signal:
+    machine.activation.value = NONE if statement.value is None else evaluate(machine, statement.value, scope)
+    return Signal.RETURN
+
+
+def _raise(machine: Machine, statement: ast.Raise, scope: Scope) -> Signal:
+    return Signal.RAISE
+
+
+def _assert(machine: Machine, statement: ast.Assert, scope: Scope) -> None:
+    condition = evaluate(machine, statement.test, scope)
+    if machine.truth(condition) is None:
+        machine.assume(condition, True)
+
+
+def _function(machine: Machine, statement: ast.FunctionDef | ast.AsyncFunctionDef, scope: Scope) -> None:
+    value: Value = function_of(machine, statement, scope)
+    for decorator in reversed(statement.decorator_list):
+        value = call_decorated(machine, evaluate(machine, decorator, scope), value, decorator, scope)
+    machine.store.write(scope.declared.get(statement.name, scope), statement.name, value)
+
+
+def _class(machine: Machine, statement: ast.ClassDef, scope: Scope) -> None:
+    made: Value = class_of(machine, statement, scope)
+    for decorator in reversed(statement.decorator_list):
+        decorate = evaluate(machine, decorator, scope)
+        if isinstance(decorate, Function | Partial):
+            made = machine.call(decorate, [made], {}, scope.module.source.location(decorator))
+    machine.store.write(scope.declared.get(statement.name, scope), statement.name, made)
+
+
+def _global(machine: Machine, statement: ast.Global, scope: Scope) -> None:
+    for name in statement.names:
+        scope.declared[name] = scope.module.scope
+
+
+def _nonlocal(machine: Machine, statement: ast.Nonlocal, scope: Scope) -> None:
+    for name in statement.names:
+        outer = scope.parent
+        while outer is not None and name not in outer.slots:
+            outer = outer.parent
+        if outer is not None:
+            scope.declared[name] = outer
+
+
+def _import(machine: Machine, statement: ast.Import, scope: Scope) -> None:
+    for alias in statement.names:
+        found = machine.modules.load(machine, scope.module, alias.name, 0)
+        if alias.asname:
+            value = found
+            bound = alias.asname
+        else:
+            bound = alias.name.partition(".")[0]
+            value = machine.modules.load(machine, scope.module, bound, 0) if "." in alias.name else found
+        machine.store.write(scope.declared.get(bound, scope), bound, value)
+
+
+def _import_from(machine: Machine, statement: ast.ImportFrom, scope: Scope) -> None:
+    source = machine.modules.load(machine, scope.module, statement.module or "", statement.level)
+    site = scope.module.source.location(statement)
+    for alias in statement.names:
+        if alias.name == "*":
+            _import_star(machine, source, scope)
+            continue
+        value = machine.modules.member(machine, source, alias.name, site)
+        bound = alias.asname or alias.name
+        machine.store.write(scope.declared.get(bound, scope), bound, value)
+
+
+def _import_star(machine: Machine, source: Value, scope: Scope) -> None:
+    if isinstance(source, ModuleValue):
+        for name, value in list(source.scope.slots.items()):
+            if isinstance(name, str) and not name.startswith("_"):
+                machine.store.write(scope, name, value)
+    elif isinstance(source, ApiRef):
+        machine.modules.star(scope, source)
+
+
+def _match(machine: Machine, statement: ast.Match, scope: Scope) -> Signal | None:
+    subject = evaluate(machine, statement.subject, scope)
+
+    def case(index: int) -> Signal | None:
+        if index == len(statement.cases):
+            return None
+        current = statement.cases[index]
+        for node in ast.walk(current.pattern):
+            if isinstance(node, ast.MatchAs | ast.MatchStar) and node.name:
+                machine.store.write(scope, node.name, machine.unknown(node.name, subject))
+        if isinstance(current.pattern, ast.MatchAs) and current.pattern.pattern is None and current.guard is None:
+            return execute(machine, current.body, scope)
+        condition: Value = Unknown("the case")
+        if isinstance(current.pattern, ast.MatchValue):
+            wanted = evaluate(machine, current.pattern.value, scope)
+            condition = binary(machine, "Eq", subject, wanted, scope.module.source.location(current.pattern.value))
+        return machine.fork(condition, lambda: execute(machine, current.body, scope), lambda: case(index + 1))
+
+    return case(0)
+
+
+def _break(machine: Machine, statement: ast.Break, scope: Scope) -> Signal:
+    return Signal.BREAK
+
+
+def _continue(machine: Machine, statement: ast.Continue, scope: Scope) -> Signal:
+    return Signal.CONTINUE
+
+
+_HANDLERS: dict[type[ast.stmt], Callable[[Machine, Any, Scope], Signal | None]] = {
+    ast.Expr: _expression,
+    ast.Assign: _assign,
+    ast.AnnAssign: _annotated,
+    ast.AugAssign: _augmented,
+    ast.Delete: _delete,
+    ast.If: _if,
+    ast.For: _for,
+    ast.AsyncFor: _for,
+    ast.While: _while,
+    ast.With: _with,
+    ast.AsyncWith: _with,
+    ast.Try: _try,
+    ast.Return: _return,
+    ast.Raise: _raise,
+    ast.Assert: _assert,
+    ast.FunctionDef: _function,
+    ast.AsyncFunctionDef: _function,
+    ast.ClassDef: _class,
+    ast.Global: _global,
+    ast.Nonlocal: _nonlocal,
+    ast.Import: _import,
+    ast.ImportFrom: _import_from,
+    ast.Match: _match,
+    ast.Break: _break,
+    ast.Continue: _continue,
+}
+if hasattr(ast, "TryStar"):
+    _HANDLERS[ast.TryStar] = _try

@@ -1,0 +1,93 @@
+"""Which files form one program: the import graph and its entries, found without parsing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from bnlint.program.project import Project
+from bnlint.source.gate import Relevance, relevance
+from bnlint.source.imports import imports
+
+_MAIN_GUARD = re.compile(rb"^if\s*\(?\s*(?:__name__\s*==\s*['\"]__main__['\"]|['\"]__main__['\"]\s*==\s*__name__)", re.M)
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """An entry and the project's files that it imports, itself included."""
+
+    entry: Path
+    files: frozenset[Path]
+
+
+class Linker:
+    """The files of a project, what matters in them, and how they import each other."""
+
+    def __init__(self, project: Project, files: Iterable[Path]) -> None:
+        self.project = project
+        self.files = list(files)
+        self.data: dict[Path, bytes] = {}
+        self.relevance: dict[Path, Relevance] = {}
+        self.unreadable: list[tuple[Path, str]] = []
+        self._imports: dict[Path, frozenset[Path]] = {}
+        for path in self.files:
+            self._load(path)
+
+    def _load(self, path: Path) -> None:
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            self.unreadable.append((path, error.strerror or str(error)))
+            data = b""
+        self.data[path] = data
+        self.relevance[path] = relevance(data)
+
+    def imported(self, path: Path) -> frozenset[Path]:
+        """The project's files that a file imports."""
+        found = self._imports.get(path)
+        if found is None:
+            if path not in self.data:
+                self._load(path)
+            found = self._imports[path] = frozenset(self._resolve(path))
+        return found
+
+    def _resolve(self, path: Path) -> Iterable[Path]:
+        for item in imports(self.data[path]):
+            target = self.project.find(path, item.module, item.level, path)
+            if target is None:
+                continue
+            folder = target if target.is_dir() else target.parent if target.name == "__init__.py" else None
+            if target.is_file():
+                yield target
+            if folder is not None:
+                for name in item.names:
+                    inner = self.project.inside(folder, name)
+                    if inner is not None and inner.is_file():
+                        yield inner
+
+    def closure(self, entry: Path) -> frozenset[Path]:
+        """A file and everything that it imports, directly or not."""
+        seen: set[Path] = set()
+        pending = [entry]
+        while pending:
+            path = pending.pop()
+            if path not in seen:
+                seen.add(path)
+                pending.extend(self.imported(path))
+        return frozenset(seen)
+
+    def programs(self) -> list[Program]:
+        """The programs in which a normalisation may take part."""
+        if not any(self.relevance[path] & Relevance.NORM for path in self.files):
+            return []
+        imported = {target for path in self.files for target in self.imported(path) if target != path}
+        found = []
+        for path in self.files:
+            if path in imported and not _MAIN_GUARD.search(self.data[path]):
+                continue
+            files = self.closure(path)
+            if any(self.relevance[file] & Relevance.NORM for file in files):
+                found.append(Program(path, files))
+        return found

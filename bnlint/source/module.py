@@ -1,0 +1,102 @@
+"""A source file that was read: its tree, and where in the file each node is."""
+
+from __future__ import annotations
+
+import ast
+from bisect import bisect_right
+from collections.abc import Sequence
+from difflib import SequenceMatcher
+from pathlib import Path
+
+from bnlint.findings import Location, Problem
+
+_LONGEST_ALIGNED = 500
+"""Aligning the characters of two lines takes quadratic time, so longer lines are not aligned."""
+
+
+class Module:
+    """A parsed file.
+
+    ``text`` is what was parsed. It has the line numbers of the original, whose lines are what
+    ``source_line`` gives; the two differ in Python 2 files, in notebooks, and where a broken statement
+    was left out (``left_out`` has the lines where one began).
+    """
+
+    __slots__ = ("_cells", "_lines", "_original", "display", "left_out", "path", "problems", "python2", "text", "tree")
+
+    def __init__(
+        self,
+        path: Path,
+        display: str,
+        text: str,
+        tree: ast.Module,
+        *,
+        original: str | None = None,
+        python2: bool = False,
+        problems: Sequence[Problem] = (),
+        left_out: Sequence[int] = (),
+        cells: Sequence[tuple[int, int]] = (),
+    ) -> None:
+        """``display`` is the path for the user; ``cells`` are, in a notebook, the first line of each code
+        cell in the text and the number of the cell in the file."""
+        self.path = path
+        self.display = display
+        self.text = text
+        self.tree = tree
+        self.python2 = python2
+        self.problems = list(problems)
+        self.left_out = list(left_out)
+        self._lines = text.split("\n")
+        self._original = self._lines if original is None else original.split("\n")
+        self._cells = list(cells)
+
+    def location(self, node: ast.AST) -> Location:
+        """Where a node is, as the user counts; a node without a place is at the beginning of the file."""
+        line = getattr(node, "lineno", 1)
+        end_line = getattr(node, "end_lineno", None) or line
+        column = self._column(line, getattr(node, "col_offset", 0))
+        end_column = self._column(end_line, getattr(node, "end_col_offset", None) or 0)
+        cell, shift = self._cell(line)
+        return Location(self.display, line - shift, column, end_line - shift, max(end_column, 1), cell)
+
+    def line_text(self, line: int) -> str:
+        """A line of the analysed text, counted from 1; empty if there is no such line."""
+        return self._lines[line - 1] if 0 < line <= len(self._lines) else ""
+
+    def source_line(self, location: Location) -> str | None:
+        """The line of the original at which a location of this file begins."""
+        line = location.line
+        if location.cell is not None:
+            starts = [start for start, number in self._cells if number == location.cell]
+            if not starts:
+                return None
+            line += starts[0] - 1
+        return self._original[line - 1] if 0 < line <= len(self._original) else None
+
+    def _cell(self, line: int) -> tuple[int | None, int]:
+        """The cell of a line, and the number of lines before that cell."""
+        if not self._cells:
+            return None, 0
+        index = bisect_right(self._cells, line, key=lambda cell: cell[0]) - 1
+        start, number = self._cells[max(0, index)]
+        return number, start - 1
+
+    def _column(self, line: int, offset: int) -> int:
+        """The column in the original of a UTF-8 offset in a line of the analysed text."""
+        text = self.line_text(line)
+        if not text.isascii():
+            offset = len(text.encode()[:offset].decode(errors="ignore"))
+        original = self._original[line - 1] if 0 < line <= len(self._original) else text
+        return (offset if text == original else _aligned(text, original, offset)) + 1
+
+
+def _aligned(text: str, original: str, offset: int) -> int:
+    """Where in the original line the character at an offset of the changed line came from."""
+    if len(text) + len(original) > 2 * _LONGEST_ALIGNED:
+        return min(offset, len(original))
+    found = 0
+    for start, begin, size in SequenceMatcher(None, text, original, autojunk=False).get_matching_blocks():
+        if start > offset:
+            break
+        found = begin + min(offset - start, size)
+    return found

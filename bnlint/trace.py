@@ -1,0 +1,320 @@
+"""What a program does that matters to batch normalisation: the vocabulary between interpreter and rules.
+
+The events are framework-neutral. Whoever makes them (an interpreter of source code, an observer of a
+running program), a rule sees the same trace.
+"""
+
+from __future__ import annotations
+
+import ast
+import enum
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from bnlint.dataflow import Context, Execution, Guards, Node, Value, World, execution
+from bnlint.findings import Location
+
+
+class Updates(enum.Enum):
+    """Who moves a layer's statistics in training mode."""
+
+    COLLECTED = "collected"
+    """Operations in a collection; somebody must run them."""
+    IN_PLACE = "in place"
+    """The layer itself, whenever its output is computed."""
+    ATTRIBUTE = "attribute"
+    """Operations that hang on the layer object (Keras in graph mode); only the Keras trainer runs them."""
+    RETURNED = "returned"
+    """The call returns new state that the program must store (JAX)."""
+    BY_HAND = "by hand"
+    """Operations that the program itself wrote around a bare normalisation."""
+    NONE = "none"
+    """Nobody: the layer is frozen, or has no statistics."""
+
+
+class Origin(enum.Enum):
+    """How a normalisation learns its phase."""
+
+    ARGUMENT = "argument"
+    """Given at the call."""
+    SCOPE = "scope"
+    """Set by an argument scope or by the parameters of a normaliser."""
+    DEFAULT = "default"
+    """The API's default."""
+    CONTEXT = "context"
+    """Handed down by an enclosing call or a global learning phase."""
+    MODE = "mode"
+    """State of a module (``train()`` and ``eval()``)."""
+    NONE = "none"
+    """There is no switch: a bare formula."""
+
+
+@dataclass(eq=False, slots=True)
+class Argument:
+    """One argument as it arrived: its value, and where it is written."""
+
+    value: Value
+    site: Location | None
+
+
+@dataclass(eq=False, slots=True)
+class Arguments:
+    """The arguments of an API call, by parameter name."""
+
+    named: dict[str, Argument] = field(default_factory=dict)
+    """Everything that could be bound, including what argument scopes add."""
+    positional: tuple[str, ...] = ()
+    """The parameters that were given by position, in order."""
+    unexpected: dict[str, Argument] = field(default_factory=dict)
+    """Keywords that the API does not have."""
+    open: bool = False
+    """Whether there may be more (``**kwargs`` that are not known)."""
+
+    def value(self, name: str) -> Value | None:
+        """The value given for a parameter, or None."""
+        argument = self.named.get(name)
+        return argument.value if argument else None
+
+    def site(self, name: str) -> Location | None:
+        """Where a parameter's value is written."""
+        argument = self.named.get(name)
+        return argument.site if argument else None
+
+
+@dataclass(eq=False, slots=True)
+class Event:
+    """Something that happens, where, and when."""
+
+    context: Context
+    order: int
+    """Counts all events and nodes of the program."""
+
+    @property
+    def site(self) -> Location:
+        """The place in the source."""
+        return self.context.site
+
+    @property
+    def guards(self) -> Guards:
+        """The conditions under which it happens."""
+        return self.context.guards
+
+
+@dataclass(eq=False, slots=True)
+class NormLayer(Event):
+    """The state of one normalisation: its statistics, shared by every call of the layer."""
+
+    api: str
+    """Canonical name of the API that made it."""
+    framework: str
+    name: str | None
+    """Full name of its variables' scope; None when not known."""
+    graph: object = None
+    arguments: Arguments = field(default_factory=Arguments)
+    """Construction arguments: momentum, epsilon, axis, trainable, …"""
+    trainable: Value | None = None
+
+
+@dataclass(eq=False, slots=True)
+class NormCall(Event):
+    """One application of a normalisation."""
+
+    layer: NormLayer
+    input: Value
+    output: Node
+    phase: Value | None
+    """Training if true; None when the call has no switch."""
+    origin: Origin
+    updates: Updates
+    update_nodes: tuple[Node, ...] = ()
+    collection: str | None = None
+    """The collection that the update operations went to."""
+    arguments: Arguments = field(default_factory=Arguments)
+    via: str = ""
+    """The layer API through which a normaliser was called (``tf.contrib.layers.conv2d``)."""
+    mean: Value | None = None
+    variance: Value | None = None
+    """For a bare formula: the statistics that it uses."""
+
+    def training(self, world: World) -> bool | None:
+        """Whether it normalises with batch statistics in a world; None when not known."""
+        return None if self.phase is None else world.truth(self.phase)
+
+
+@dataclass(eq=False, slots=True)
+class TrainStep(Event):
+    """An operation, or a moment, in which an optimizer changes weights."""
+
+    node: Node
+    api: str
+    loss: Value | None
+    variables: Value | None
+    """The given list of variables; None means all trainable ones."""
+    runs_updates: bool = False
+    """Whether the API runs the collected updates by itself."""
+
+
+@dataclass(eq=False, slots=True)
+class CollectUpdates(Event):
+    """A collection of update operations is read."""
+
+    collection: str
+    scope: Value | None
+    result: Value
+    contents: tuple[Node, ...]
+    """What it held at that time, after the scope filter."""
+    graph: object = None
+    live: bool = False
+    """Whether what is added later appears in the result too."""
+
+
+class Declared(enum.Enum):
+    """A phase that an API declares (``Estimator.train``, ``fit``, ``evaluate``)."""
+
+    TRAIN = "train"
+    EVALUATE = "evaluate"
+    PREDICT = "predict"
+
+
+@dataclass(eq=False, slots=True)
+class Feed:
+    """One entry of a feed: what is fed, with which value, and where the value is written."""
+
+    key: Value
+    value: Value
+    site: Location
+
+
+@dataclass(eq=False, slots=True)
+class Run(Event):
+    """The program computes something: a session run, an estimator call, an eager step."""
+
+    api: str
+    fetches: tuple[Value, ...]
+    feeds: tuple[Feed, ...] = ()
+    feeds_known: bool = True
+    """False when the feed, or a part of it, is not known."""
+    declared: Declared | None = None
+    graph: object = None
+
+    def world(self) -> World:
+        """What holds during the run."""
+        return World(self.context.guards, {feed.key: feed.value for feed in self.feeds})
+
+    def execution(self) -> Execution:
+        """What the run executes."""
+        return execution(self.fetches, self.world())
+
+
+@dataclass(eq=False, slots=True)
+class ModeSwitch(Event):
+    """A module, or everything, is put into a phase (``eval()``, ``set_learning_phase``)."""
+
+    target: Value | None
+    """None for a global switch."""
+    training: Value
+    api: str = ""
+
+
+@dataclass(eq=False, slots=True)
+class Forward(Event):
+    """A model is called in an eager framework, or inside another model."""
+
+    target: Value
+    inputs: tuple[Value, ...]
+    output: Value
+    training: Value | None = None
+
+
+@dataclass(eq=False, slots=True)
+class Freeze(Event):
+    """Weights are made trainable or not."""
+
+    target: Value
+    trainable: Value
+
+
+@dataclass(eq=False, slots=True)
+class Copy(Event):
+    """State is copied or averaged from one model into another."""
+
+    source: Value
+    target: Value
+    statistics: bool
+    """Whether the moving statistics are part of it."""
+
+
+class Saved(enum.Enum):
+    """Which variables a checkpoint holds."""
+
+    ALL = "all"
+    TRAINABLE = "trainable"
+    LISTED = "listed"
+    UNKNOWN = "unknown"
+
+
+@dataclass(eq=False, slots=True)
+class Save(Event):
+    """A checkpoint writer is made; ``saves`` and ``restores`` list the places that use it."""
+
+    scope: Saved
+    variables: Value | None
+    saves: list[Context] = field(default_factory=list)
+    restores: list[Context] = field(default_factory=list)
+    graph: object = None
+
+
+@dataclass(eq=False, slots=True)
+class Export(Event):
+    """A model is frozen or exported for inference."""
+
+    api: str
+    outputs: tuple[Value, ...]
+    """What is exported; empty when the names are all that is known: then it is the whole graph."""
+    graph: object = None
+
+
+EventT = TypeVar("EventT", bound=Event)
+
+
+@dataclass(slots=True)
+class Trace:
+    """All that was seen of one program."""
+
+    entry: str
+    """Display path of the entry."""
+    files: tuple[str, ...] = ()
+    """Display paths of the modules that were read."""
+    driven: bool = True
+    """False when functions were interpreted on their own: nobody knows what their callers do."""
+    incomplete: str = ""
+    """Why the analysis stopped early, or empty."""
+    trees: tuple[ast.AST, ...] = ()
+    """The syntax trees of the files, where there are any."""
+    events: list[Event] = field(default_factory=list)
+    nodes: list[Node] = field(default_factory=list)
+    escaped: set[Value] = field(default_factory=set)
+    """Values handed to code that is not known."""
+    facts: dict[str, Any] = field(default_factory=dict)
+    """Answers worked out once for all rules."""
+
+    def mentions(self, word: str) -> bool:
+        """Whether a name or a text occurs anywhere in the program: evidence of what the trace may have missed.
+
+        Comments do not count; a text in the code counts when it is exactly the word.
+        """
+        for tree in self.trees:
+            for node in ast.walk(tree):
+                if (
+                    (isinstance(node, ast.Attribute) and node.attr == word)
+                    or (isinstance(node, ast.Name) and node.id == word)
+                    or (isinstance(node, ast.Constant) and node.value == word)
+                    or (isinstance(node, ast.alias) and node.name.rpartition(".")[2] == word)
+                ):
+                    return True
+        return False
+
+    def of(self, kind: type[EventT]) -> Iterator[EventT]:
+        """The events of a kind, in order."""
+        return (event for event in self.events if isinstance(event, kind))
