@@ -89,7 +89,9 @@ class _Check:
             files = list(dict.fromkeys([*wanted, *around]))
         self.linker = Linker(Project(root), files)
         for path, reason in self.linker.unreadable:
-            self.report.problems.append(Problem(self._display(path), 1, f"The file cannot be read: {reason}."))
+            self.report.problems.append(
+                Problem(self._display(path), 1, f"The file cannot be read: {reason}.")
+            )
         self.report.summary.files = len(wanted)
         self.rules = _selected(self.options)
         self.library = Library()
@@ -120,12 +122,24 @@ class _Check:
         for rule in self.rules:
             try:
                 findings = list(rule.check(trace))
-            except (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError, RecursionError) as error:
+            except (
+                ArithmeticError,
+                AssertionError,
+                AttributeError,
+                LookupError,
+                TypeError,
+                ValueError,
+                RecursionError,
+            ) as error:
                 if rule.code not in self.crashed:
                     self.crashed.add(rule.code)
                     where = f"{type(error).__name__}: {error}"
                     self.report.problems.append(
-                        Problem(trace.entry, 1, f"The rule {rule.code} failed on this program ({where}); the other rules were asked.")
+                        Problem(
+                            trace.entry,
+                            1,
+                            f"The rule {rule.code} failed on this program ({where}); the other rules were asked.",
+                        )
                     )
                 continue
             for finding in findings:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import bnlint.frameworks
-from bnlint.dataflow import Choice, Const, Node, Unknown, Value
+from bnlint.dataflow import Const, Node, Unknown, Value
 from bnlint.findings import Location
 from bnlint.interpreter import builtins
 from bnlint.interpreter.values import (
@@ -26,7 +26,6 @@ from bnlint.interpreter.values import (
     Instance,
     List,
     Method,
-    Tuple,
     contents,
 )
 
@@ -180,7 +179,11 @@ class Library:
     def _builtin_method(self, machine: Machine, kind: str, name: str, call: Call) -> Value:
         call.name = f"builtins.{kind}.{name}"
         handler = self._handlers.get(call.name)
-        return handler(machine, call) if handler else machine.unknown(name, call.receiver or Unknown(), *call.values())
+        return (
+            handler(machine, call)
+            if handler
+            else machine.unknown(name, call.receiver or Unknown(), *call.values())
+        )
 
     def decorated(self, machine: Machine, function: Function, call: Call) -> Call:
         """What the decorators of a function make of a call to it."""

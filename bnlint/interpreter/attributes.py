@@ -53,7 +53,9 @@ def attribute(machine: Machine, holder: Value, name: str, site: Site) -> Value:
         return _of_super(machine, holder, name)
     if isinstance(holder, Tuple) and name in holder.fields:
         return machine.settle(holder.items[holder.fields.index(name)])
-    if isinstance(holder, List | Dict | Tuple) or (isinstance(holder, Const) and isinstance(holder.value, str)):
+    if isinstance(holder, List | Dict | Tuple) or (
+        isinstance(holder, Const) and isinstance(holder.value, str)
+    ):
         return Method(holder, name)
     if isinstance(holder, Unknown):
         return machine.interned(("attribute", holder, name), lambda: Unknown(_hint(holder, name), (holder,)))

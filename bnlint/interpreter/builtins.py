@@ -7,7 +7,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from bnlint.dataflow import Choice, Const, Node, Unknown, Value
-from bnlint.interpreter.operators import binary
+from bnlint.interpreter.attributes import set_attribute
+from bnlint.interpreter.containers import item, iterate, merge, put
+from bnlint.interpreter.store import MISSING
 from bnlint.interpreter.values import (
     FALSE,
     NONE,
@@ -24,10 +26,9 @@ from bnlint.interpreter.values import (
     Method,
     Partial,
     Property,
-    Scope,
     Static,
     Tuple,
-    contents,
+    located,
 )
 
 if TYPE_CHECKING:
@@ -55,7 +56,6 @@ def _handles(*names: str) -> Callable[[Handler], Handler]:
 
 def _items(machine: Machine, value: Value | None) -> tuple[tuple[Value, ...], bool]:
     """The known items of a sequence and whether there may be more."""
-    from bnlint.interpreter.expressions import iterate
 
     if value is None:
         return (), False
@@ -66,7 +66,11 @@ def _items(machine: Machine, value: Value | None) -> tuple[tuple[Value, ...], bo
 @_handles("builtins.range", "builtins.xrange")
 def _range(machine: Machine, call: Call) -> Value:
     bounds = [machine.constant(argument) for argument in call.args]
-    if bounds and all(isinstance(bound, int) for bound in bounds) and not (len(bounds) == 3 and bounds[2] == 0):
+    if (
+        bounds
+        and all(isinstance(bound, int) for bound in bounds)
+        and not (len(bounds) == 3 and bounds[2] == 0)
+    ):
         numbers = range(*bounds)
         if len(numbers) <= COUNTABLE:
             made = List(Const(number) for number in numbers)
@@ -81,7 +85,9 @@ def _enumerate(machine: Machine, call: Call) -> Value:
     start = machine.constant(call.get(1, "start"))
     first = start if isinstance(start, int) else 0
     if not items:
-        return List([Tuple([Unknown("index"), machine.unknown("", *call.args)])] * 2, True) if more else List()
+        return (
+            List([Tuple([Unknown("index"), machine.unknown("", *call.args)])] * 2, True) if more else List()
+        )
     made = [Tuple([Const(first + index), item]) for index, item in enumerate(items)]
     return List(made, more)
 
@@ -117,13 +123,22 @@ def _len(machine: Machine, call: Call) -> Value:
     return machine.call(special, [], {}, call.site) if special else machine.unknown("len", value)
 
 
-@_handles("builtins.list", "builtins.set", "builtins.frozenset", "builtins.sorted", "builtins.reversed", "builtins.iter")
+@_handles(
+    "builtins.list",
+    "builtins.set",
+    "builtins.frozenset",
+    "builtins.sorted",
+    "builtins.reversed",
+    "builtins.iter",
+)
 def _list(machine: Machine, call: Call) -> Value:
     if not call.args:
         return List()
     value = machine.settle(call.args[0])
     if isinstance(value, Unknown | Node | Choice):
-        return List([value] if isinstance(value, Choice) else [], True) if isinstance(value, Choice) else value
+        return (
+            List([value] if isinstance(value, Choice) else [], True) if isinstance(value, Choice) else value
+        )
     items, more = _items(machine, value)
     ordered = reversed(items) if call.name == "builtins.reversed" else items
     return List(ordered, more)
@@ -139,9 +154,6 @@ def _tuple(machine: Machine, call: Call) -> Value:
 
 @_handles("builtins.dict", "collections.OrderedDict", "collections.defaultdict")
 def _dict(machine: Machine, call: Call) -> Value:
-    from bnlint.interpreter.expressions import merge, put
-    from bnlint.interpreter.values import located
-
     made = Dict(open=call.open)
     given = call.args[1:] if call.name == "collections.defaultdict" else call.args
     if call.name == "collections.defaultdict" and call.args:
@@ -165,7 +177,23 @@ def _dict(machine: Machine, call: Call) -> Value:
     return made
 
 
-@_handles("builtins.bool", "builtins.int", "builtins.float", "builtins.str", "builtins.abs", "builtins.round", "builtins.min", "builtins.max", "builtins.sum", "builtins.pow", "builtins.divmod", "builtins.repr", "builtins.unicode", "builtins.any", "builtins.all")
+@_handles(
+    "builtins.bool",
+    "builtins.int",
+    "builtins.float",
+    "builtins.str",
+    "builtins.abs",
+    "builtins.round",
+    "builtins.min",
+    "builtins.max",
+    "builtins.sum",
+    "builtins.pow",
+    "builtins.divmod",
+    "builtins.repr",
+    "builtins.unicode",
+    "builtins.any",
+    "builtins.all",
+)
 def _pure(machine: Machine, call: Call) -> Value:
     name = call.name.rpartition(".")[2]
     if name == "bool" and call.args:
@@ -180,7 +208,9 @@ def _pure(machine: Machine, call: Call) -> Value:
             arguments.append([machine.constant(item) for item in value.items])
         else:
             arguments.append(machine.constant(value))
-    flat = [part for argument in arguments for part in (argument if isinstance(argument, list) else [argument])]
+    flat = [
+        part for argument in arguments for part in (argument if isinstance(argument, list) else [argument])
+    ]
     if call.args and None not in flat and not call.kwargs and not any(isinstance(a, Node) for a in call.args):
         function = {"unicode": str}.get(name) or getattr(python, name)
         try:
@@ -193,7 +223,19 @@ def _pure(machine: Machine, call: Call) -> Value:
     return machine.unknown(name, *call.args)
 
 
-@_handles("builtins.print", "builtins.open", "builtins.input", "builtins.raw_input", "builtins.vars", "builtins.locals", "builtins.globals", "builtins.id", "builtins.hash", "builtins.exit", "builtins.quit")
+@_handles(
+    "builtins.print",
+    "builtins.open",
+    "builtins.input",
+    "builtins.raw_input",
+    "builtins.vars",
+    "builtins.locals",
+    "builtins.globals",
+    "builtins.id",
+    "builtins.hash",
+    "builtins.exit",
+    "builtins.quit",
+)
 def _opaque(machine: Machine, call: Call) -> Value:
     return machine.unknown(call.name.rpartition(".")[2])
 
@@ -209,7 +251,11 @@ def _isinstance(machine: Machine, call: Call) -> Value:
         names = {ancestor.name for ancestor in lineage if isinstance(ancestor, ApiRef)}
         if any(kind in lineage or (isinstance(kind, ApiRef) and kind.name in names) for kind in kinds):
             return TRUE
-        return FALSE if all(isinstance(kind, ClassValue | ApiRef) for kind in kinds) and cls.fully_known() else Unknown()
+        return (
+            FALSE
+            if all(isinstance(kind, ClassValue | ApiRef) for kind in kinds) and cls.fully_known()
+            else Unknown()
+        )
     python_type = {
         Const: lambda: type(value.value).__name__ if isinstance(value, Const) else "",
         List: lambda: "list",
@@ -225,7 +271,9 @@ def _isinstance(machine: Machine, call: Call) -> Value:
             return TRUE
         if all(kind.startswith("builtins.") for kind in wanted_names):
             return FALSE
-    if isinstance(value, Node) and all(isinstance(k, ApiRef) and k.name.startswith("builtins.") for k in kinds):
+    if isinstance(value, Node) and all(
+        isinstance(k, ApiRef) and k.name.startswith("builtins.") for k in kinds
+    ):
         return FALSE
     return Unknown()
 
@@ -262,8 +310,6 @@ def _hasattr(machine: Machine, call: Call) -> Value:
 
 @_handles("builtins.setattr")
 def _setattr(machine: Machine, call: Call) -> Value:
-    from bnlint.interpreter.attributes import set_attribute
-
     if len(call.args) == 3:
         name = machine.constant(call.args[1])
         if isinstance(name, str):
@@ -437,7 +483,11 @@ def _insert(machine: Machine, call: Call) -> Value:
 def _pop(machine: Machine, call: Call) -> Value:
     receiver = call.receiver
     index = machine.constant(call.args[0]) if call.args else -1
-    if isinstance(receiver, List) and isinstance(index, int) and -len(receiver.items) <= index < len(receiver.items):
+    if (
+        isinstance(receiver, List)
+        and isinstance(index, int)
+        and -len(receiver.items) <= index < len(receiver.items)
+    ):
         items = list(receiver.items)
         value = items.pop(index)
         machine.store.write(receiver, "items", tuple(items))
@@ -445,7 +495,13 @@ def _pop(machine: Machine, call: Call) -> Value:
     return machine.unknown("", receiver or Unknown())
 
 
-@_handles("builtins.list.remove", "builtins.list.clear", "builtins.list.sort", "builtins.list.reverse", "builtins.list.discard")
+@_handles(
+    "builtins.list.remove",
+    "builtins.list.clear",
+    "builtins.list.sort",
+    "builtins.list.reverse",
+    "builtins.list.discard",
+)
 def _remove(machine: Machine, call: Call) -> Value:
     if isinstance(call.receiver, List):
         if call.name.endswith("clear"):
@@ -463,7 +519,14 @@ def _list_copy(machine: Machine, call: Call) -> Value:
     return List(call.receiver.items, call.receiver.open) if isinstance(call.receiver, List) else Unknown()
 
 
-@_handles("builtins.dict.items", "builtins.dict.iteritems", "builtins.dict.values", "builtins.dict.itervalues", "builtins.dict.keys", "builtins.dict.iterkeys")
+@_handles(
+    "builtins.dict.items",
+    "builtins.dict.iteritems",
+    "builtins.dict.values",
+    "builtins.dict.itervalues",
+    "builtins.dict.keys",
+    "builtins.dict.iterkeys",
+)
 def _dict_items(machine: Machine, call: Call) -> Value:
     if not isinstance(call.receiver, Dict):
         return Unknown()
@@ -476,7 +539,6 @@ def _dict_items(machine: Machine, call: Call) -> Value:
 
 @_handles("builtins.dict.get", "builtins.dict.pop", "builtins.dict.setdefault")
 def _get(machine: Machine, call: Call) -> Value:
-    from bnlint.interpreter.expressions import item, put
 
     receiver = call.receiver
     if not isinstance(receiver, Dict) or not call.args:
@@ -491,15 +553,12 @@ def _get(machine: Machine, call: Call) -> Value:
             put(machine, receiver, key, default, None)
         return default
     if call.name.endswith("pop"):
-        from bnlint.interpreter.store import MISSING
-
         machine.store.write(receiver, Dict.key(machine.settle(key)), MISSING)
     return machine.settle(found) if isinstance(found, Value) else default
 
 
 @_handles("builtins.dict.update")
 def _update(machine: Machine, call: Call) -> Value:
-    from bnlint.interpreter.expressions import merge, put
 
     if isinstance(call.receiver, Dict):
         for argument in call.args:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from bnlint.dataflow import Choice, Const, Frame, Node, Unknown, Value
 from bnlint.findings import Location
-from bnlint.interpreter.machine import DEPTH, RECURSIONS, Activation, Machine, Signal
+from bnlint.interpreter.activation import DEPTH, RECURSIONS, Activation, Signal
 from bnlint.interpreter.store import choice
 from bnlint.interpreter.values import (
     NONE,
@@ -32,6 +32,8 @@ from bnlint.interpreter.values import (
 )
 
 if TYPE_CHECKING:
+    from bnlint.interpreter.machine import Machine
+
     Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 
 
@@ -306,7 +308,9 @@ def function_of(machine: Machine, node: Definition, scope: Scope) -> Function:
         scope,
         f"{outer}.{name}" if outer else name,
         tuple(machine.evaluate(default, scope) for default in node.args.defaults),
-        tuple(None if default is None else machine.evaluate(default, scope) for default in node.args.kw_defaults),
+        tuple(
+            None if default is None else machine.evaluate(default, scope) for default in node.args.kw_defaults
+        ),
         scope.owner,
     )
 
@@ -323,7 +327,13 @@ def class_of(machine: Machine, node: ast.ClassDef, scope: Scope) -> ClassValue:
     return made
 
 
-_TRANSPARENT = {"functools.lru_cache", "functools.cache", "functools.wraps", "tf.function", "builtins.staticmethod"}
+_TRANSPARENT = {
+    "functools.lru_cache",
+    "functools.cache",
+    "functools.wraps",
+    "tf.function",
+    "builtins.staticmethod",
+}
 
 
 def call_decorated(

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bnlint.dataflow import Choice, Const, Node, Op, Unknown, Value
-from bnlint.findings import Location
 from bnlint.interpreter.attributes import attribute
 from bnlint.interpreter.calls import call, function_of
-from bnlint.interpreter.machine import Machine
+from bnlint.interpreter.containers import CONCRETE, assign, item, iterate, merge, put
 from bnlint.interpreter.operators import binary, compare, format_string
 from bnlint.interpreter.store import choice
 from bnlint.interpreter.values import (
@@ -24,8 +22,10 @@ from bnlint.interpreter.values import (
     List,
     Scope,
     Tuple,
-    contents,
 )
+
+if TYPE_CHECKING:
+    from bnlint.interpreter.machine import Machine
 
 NESTING = 300
 """Expressions nested deeper than this are not looked into."""
@@ -110,33 +110,6 @@ def _dict(machine: Machine, node: ast.Dict, scope: Scope) -> Value:
     return made
 
 
-def put(machine: Machine, holder: Dict, key: Value, value: Value, site: Location | None) -> None:
-    """Set an entry of a dictionary."""
-    name = Dict.key(machine.settle(key))
-    try:
-        hash(name)
-    except TypeError:
-        return
-    holder.keys[name] = key
-    if site is not None:
-        holder.sites[name] = site
-    if isinstance(key, Unknown):
-        machine.store.write(holder, Dict.OPEN, True)
-    machine.store.write(holder, name, value)
-
-
-def merge(machine: Machine, holder: Dict, other: Value) -> None:
-    """``holder.update(other)``."""
-    other = machine.settle(other)
-    if isinstance(other, Dict):
-        for key, value, site in other.entries():
-            put(machine, holder, key, value, site)
-        if other.open:
-            machine.store.write(holder, Dict.OPEN, True)
-    else:
-        machine.store.write(holder, Dict.OPEN, True)
-
-
 def _boolean(machine: Machine, node: ast.BoolOp, scope: Scope) -> Value:
     site = scope.module.source.location(node)
     decisive = isinstance(node.op, ast.Or)
@@ -176,7 +149,9 @@ def _unary(machine: Machine, node: ast.UnaryOp, scope: Scope) -> Value:
         if outcome is not None:
             return FALSE if outcome else TRUE
         if isinstance(operand, Choice):
-            return choice([(guards, _negated(machine, option, node, scope)) for guards, option in operand.options])
+            return choice(
+                [(guards, _negated(machine, option, node, scope)) for guards, option in operand.options]
+            )
         return machine.logic(Op.NOT, (operand,), scope.module.source.location(node))
     known = machine.constant(operand)
     if isinstance(known, int | float) and not isinstance(operand, Node):
@@ -187,7 +162,11 @@ def _unary(machine: Machine, node: ast.UnaryOp, scope: Scope) -> Value:
         if isinstance(node.op, ast.Invert) and isinstance(known, int):
             return Const(~int(known))
     if isinstance(operand, Node):
-        return machine.node(Op.NOT if isinstance(node.op, ast.Invert) else "negative", (operand,), scope.module.source.location(node))
+        return machine.node(
+            Op.NOT if isinstance(node.op, ast.Invert) else "negative",
+            (operand,),
+            scope.module.source.location(node),
+        )
     return machine.unknown("", operand)
 
 
@@ -306,69 +285,15 @@ def _slice(machine: Machine, holder: Value, node: ast.Slice, whole: ast.expr, sc
     return machine.unknown(getattr(holder, "hint", ""), holder)
 
 
-def item(machine: Machine, holder: Value, key: Value, site: Callable[[], Location]) -> Value:
-    """``holder[key]``."""
-    if isinstance(holder, Choice):
-        return choice([(guards, item(machine, option, key, site)) for guards, option in holder.options])
-    known = machine.constant(key)
-    if isinstance(holder, Tuple | List):
-        if isinstance(known, int) and -len(holder.items) <= known < len(holder.items):
-            if not (isinstance(holder, List) and holder.open and known < 0):
-                return machine.settle(holder.items[known])
-        return machine.unknown("", *holder.items)
-    if isinstance(holder, Dict):
-        name = Dict.key(machine.settle(key))
-        found = holder.slots.get(name) if _hashable(name) else None
-        if isinstance(found, Value):
-            return machine.settle(found)
-        if holder.open or isinstance(key, Unknown):
-            return machine.interned(("item", holder, name), lambda: machine.unknown(str(known or ""), holder))
-        return machine.unknown(str(known or ""))
-    if isinstance(holder, Node):
-        return machine.libraries.item(machine, holder, key, site())
-    if isinstance(holder, Unknown):
-        name = known if _hashable(known) and known is not None else key
-        hint = f"{holder.hint}[{known!r}]" if known is not None else ""
-        return machine.interned(("item", holder, name), lambda: Unknown(hint, (holder,)))
-    special = machine.modules.class_method(holder, "__getitem__")
-    if special is not None:
-        return machine.call(special, [key], {}, site())
-    return machine.unknown("", holder)
-
-
-def store_item(machine: Machine, holder: Value, key: Value, value: Value, site: Location) -> None:
-    """``holder[key] = value``."""
-    holder = machine.settle(holder)
-    if isinstance(holder, Dict):
-        put(machine, holder, key, value, site)
-    elif isinstance(holder, List):
-        index = machine.constant(key)
-        if isinstance(index, int) and -len(holder.items) <= index < len(holder.items):
-            items = list(holder.items)
-            items[index] = value
-            machine.store.write(holder, "items", tuple(items))
-        else:
-            machine.store.write(holder, "items", (*holder.items, value))
-            machine.store.write(holder, "open", True)
-    else:
-        special = machine.modules.class_method(holder, "__setitem__")
-        if special is not None:
-            machine.call(special, [key, value], {}, site)
-
-
-def _hashable(key: object) -> bool:
-    try:
-        hash(key)
-    except TypeError:
-        return False
-    return True
-
-
-def _comprehension(machine: Machine, node: ast.ListComp | ast.SetComp | ast.GeneratorExp, scope: Scope) -> Value:
+def _comprehension(
+    machine: Machine, node: ast.ListComp | ast.SetComp | ast.GeneratorExp, scope: Scope
+) -> Value:
     inner = Scope(scope.module, scope.frame, scope, scope.owner)
     inner.declared = scope.declared
     made: list[Value] = []
-    more = _generate(machine, node.generators, 0, inner, lambda: made.append(evaluate(machine, node.elt, inner)))
+    more = _generate(
+        machine, node.generators, 0, inner, lambda: made.append(evaluate(machine, node.elt, inner))
+    )
     return List(made, more)
 
 
@@ -378,7 +303,9 @@ def _dict_comprehension(machine: Machine, node: ast.DictComp, scope: Scope) -> V
 
     def add() -> None:
         key = evaluate(machine, node.key, inner)
-        put(machine, made, key, evaluate(machine, node.value, inner), scope.module.source.location(node.value))
+        put(
+            machine, made, key, evaluate(machine, node.value, inner), scope.module.source.location(node.value)
+        )
 
     if _generate(machine, node.generators, 0, inner, add):
         machine.store.write(made, Dict.OPEN, True)
@@ -393,8 +320,6 @@ def _generate(
     add: Callable[[], None],
 ) -> bool:
     """Run a comprehension; returns whether it may make more than what was added."""
-    from bnlint.interpreter.statements import CONCRETE, assign
-
     if index == len(generators):
         add()
         return False
@@ -442,8 +367,6 @@ def _starred(machine: Machine, node: ast.Starred, scope: Scope) -> Value:
 
 
 def _named(machine: Machine, node: ast.NamedExpr, scope: Scope) -> Value:
-    from bnlint.interpreter.statements import assign
-
     value = evaluate(machine, node.value, scope)
     assign(machine, node.target, value, scope)
     return value
@@ -467,68 +390,6 @@ def _yield_from(machine: Machine, node: ast.YieldFrom, scope: Scope) -> Value:
 
 def _await(machine: Machine, node: ast.Await, scope: Scope) -> Value:
     return evaluate(machine, node.value, scope)
-
-
-@dataclass(slots=True)
-class Items:
-    """What a loop runs over: the known items, whether there may be more, and what those would be."""
-
-    known: list[Value]
-    more: bool
-    of: Value
-    counted: bool = False
-    """Whether they are the numbers of a ``range``."""
-    hint: str = ""
-    shape: int = 0
-    """How many parts each item has, 0 if it is not a tuple."""
-
-    def other(self) -> Value:
-        """An item that is not known."""
-        if self.shape:
-            return Tuple(Unknown(self.hint, contents((self.of,))) for _ in range(self.shape))
-        return Unknown(self.hint, contents((self.of,)))
-
-
-def iterate(machine: Machine, value: Value, node: ast.expr | None, scope: Scope) -> Items:
-    """The items of an iterable."""
-    value = machine.settle(value)
-    hint = ast.unparse(node) if isinstance(node, ast.Name | ast.Attribute) else ""
-    if isinstance(value, Tuple):
-        return Items(list(value.items), False, value, hint=hint)
-    if isinstance(value, List):
-        counted = bool(value.slots.get("counted"))
-        return Items(list(value.items), value.open, value, counted, hint)
-    if isinstance(value, Dict):
-        return Items([key for key, _, _ in value.entries()], value.open, value, hint=hint)
-    if isinstance(value, Const) and isinstance(value.value, str):
-        return Items([Const(letter) for letter in value.value[:64]], len(value.value) > 64, value)
-    return Items([], True, value, hint=hint)
-
-
-def unpack(machine: Machine, value: Value, targets: Sequence[ast.expr]) -> list[Value]:
-    """The parts of a value that is assigned to several targets."""
-    value = machine.settle(value)
-    if isinstance(value, Choice) and not any(isinstance(target, ast.Starred) for target in targets):
-        parts = [(guards, unpack(machine, option, targets)) for guards, option in value.options]
-        return [choice([(guards, part[i]) for guards, part in parts]) for i in range(len(targets))]
-    count = len(targets)
-    star = next((i for i, target in enumerate(targets) if isinstance(target, ast.Starred)), None)
-    if isinstance(value, Tuple | List) and not (isinstance(value, List) and value.open):
-        items = list(value.items)
-        if star is None and len(items) == count:
-            return [machine.settle(part) for part in items]
-        if star is not None and len(items) >= count - 1:
-            after = count - 1 - star
-            middle = List(items[star : len(items) - after])
-            return [*items[:star], middle, *items[len(items) - after :]]
-    if isinstance(value, Node):
-        return [machine.libraries.part(machine, value, index) for index in range(count)]
-    if isinstance(value, Unknown):
-        return [
-            machine.interned(("part", value, index), lambda: Unknown(value.hint, (value,)))
-            for index in range(count)
-        ]
-    return [machine.unknown("", value) for _ in range(count)]
 
 
 _HANDLERS: dict[type[ast.expr], Callable[[Machine, Any, Scope], Value]] = {

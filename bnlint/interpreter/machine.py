@@ -7,13 +7,13 @@ modules; what a library's function means is told by the frameworks.
 from __future__ import annotations
 
 import ast
-import enum
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from bnlint.dataflow import Choice, Const, Context, Frame, Guard, Guards, Node, Op, Unknown, Value, World
 from bnlint.findings import Location
+from bnlint.interpreter import attributes, calls, expressions, statements
+from bnlint.interpreter.activation import STEPS, Activation, BudgetExceeded, Exit, Signal
 from bnlint.interpreter.store import Store, Written, choice, merged
 from bnlint.interpreter.values import (
     ApiObject,
@@ -34,51 +34,6 @@ from bnlint.trace import Event, Trace
 if TYPE_CHECKING:
     from bnlint.frameworks.library import Library
     from bnlint.interpreter.modules import Modules
-
-STEPS = 400_000
-"""Statements and expressions that one program may cost."""
-DEPTH = 60
-"""Calls inside calls."""
-RECURSIONS = 3
-"""Calls of one function inside itself."""
-
-
-class BudgetExceeded(Exception):
-    """The program is larger than what one analysis may cost."""
-
-
-class Signal(enum.Enum):
-    """How a block of statements ended early."""
-
-    RETURN = "return"
-    BREAK = "break"
-    CONTINUE = "continue"
-    RAISE = "raise"
-
-
-@dataclass(slots=True)
-class Exit:
-    """A branch that left early: under which guards, with what value, having written what."""
-
-    guards: Guards
-    value: Value | None
-    written: Written
-
-
-@dataclass(slots=True)
-class Activation:
-    """One running function (or module body)."""
-
-    scope: Scope
-    base: Guards
-    """The guards when it was entered."""
-    value: Value | None = None
-    exits: list[Exit] = field(default_factory=list)
-    loop_exits: list[list[Exit]] = field(default_factory=list)
-    loop_bases: list[Guards] = field(default_factory=list)
-    yielded: list[Value] = field(default_factory=list)
-    on_yield: Callable[[Value], None] | None = None
-    """What to do at ``yield``: the body of a ``with`` over a generator context manager."""
 
 
 class Machine:
@@ -172,7 +127,9 @@ class Machine:
     def logic(self, op: str, operands: tuple[Value, ...], site: Location) -> Value:
         """``not``, ``and``, ``or``, ``==`` or ``!=`` of values that are not all known."""
         key = (op, *(Dict.key(operand) for operand in operands))
-        node = self.interned(key, lambda: Node(op, operands, self.context(site), self.tick(), graph=self.graph))
+        node = self.interned(
+            key, lambda: Node(op, operands, self.context(site), self.tick(), graph=self.graph)
+        )
         known = self.world.constant(node)
         return node if known is None else known
 
@@ -249,7 +206,9 @@ class Machine:
         self.guards = (*self.guards, *added)
         return added
 
-    def fork(self, condition: Value, then: Callable[[], Signal | None], otherwise: Callable[[], Signal | None]) -> Signal | None:
+    def fork(
+        self, condition: Value, then: Callable[[], Signal | None], otherwise: Callable[[], Signal | None]
+    ) -> Signal | None:
         """Run one side if the condition is known, else both, and join what they did."""
         outcome = self.truth(condition)
         if outcome is not None:
@@ -352,7 +311,3 @@ def _guards(condition: Value, outcome: bool) -> tuple[Guard, ...]:
         if (condition.op == Op.AND and outcome) or (condition.op == Op.OR and not outcome):
             return tuple(guard for operand in condition.inputs for guard in _guards(operand, outcome))
     return ((condition, outcome),)
-
-
-# The parts below import this module: they say what code does on the machine.
-from bnlint.interpreter import attributes, calls, expressions, statements  # noqa: E402

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from bnlint.dataflow import Const, Frame, Unknown, Value
 from bnlint.findings import Location
+from bnlint.interpreter.activation import Activation
 from bnlint.interpreter.builtins import NAMES
-from bnlint.interpreter.machine import Activation
 from bnlint.interpreter.values import (
     ApiRef,
     ClassValue,

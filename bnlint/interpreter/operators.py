@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bnlint.dataflow import Choice, Const, Node, Op, Unknown, Value
 from bnlint.findings import Location
-from bnlint.interpreter.machine import Machine
 from bnlint.interpreter.store import choice
 from bnlint.interpreter.values import FALSE, TRUE, ApiRef, Dict, List, Tuple
+
+if TYPE_CHECKING:
+    from bnlint.interpreter.machine import Machine
 
 _ARITHMETIC: dict[str, Callable[[Any, Any], Any]] = {
     "Add": operator.add,
@@ -67,7 +69,11 @@ def _fold(name: str, left: Any, right: Any) -> Value:
     if name == "Eq":
         return TRUE if left == right else FALSE
     if name == "Pow":
-        if not (isinstance(left, int | float) and isinstance(right, int | float)) or abs(right) > 64 or abs(left) > 1e6:
+        if (
+            not (isinstance(left, int | float) and isinstance(right, int | float))
+            or abs(right) > 64
+            or abs(left) > 1e6
+        ):
             return Unknown()
         operation: Callable[[Any, Any], Any] = operator.pow
     elif name in _ARITHMETIC:
@@ -161,7 +167,9 @@ def _equal(
         if right.value is None or not isinstance(left, Node):
             return FALSE
     if isinstance(left, Choice):
-        return choice([(guards, _equal(machine, identity, option, right, site)) for guards, option in left.options])
+        return choice(
+            [(guards, _equal(machine, identity, option, right, site)) for guards, option in left.options]
+        )
     if isinstance(left, Node) and isinstance(right, Node) and not identity:
         return FALSE if left is not right else TRUE
     if isinstance(left, Unknown | ApiRef) and isinstance(right, Const | Unknown | ApiRef):

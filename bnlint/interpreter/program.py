@@ -8,8 +8,9 @@ from pathlib import Path
 
 from bnlint.dataflow import Value
 from bnlint.frameworks.library import Library
+from bnlint.interpreter.activation import Activation, BudgetExceeded
 from bnlint.interpreter.calls import call_with_unknowns
-from bnlint.interpreter.machine import Activation, BudgetExceeded, Machine
+from bnlint.interpreter.machine import Machine
 from bnlint.interpreter.modules import Modules
 from bnlint.interpreter.values import ClassValue, Function, Instance, Method, Property, Static
 from bnlint.program.project import Project
@@ -43,7 +44,9 @@ def interpret_alone(
     if source is None:
         return
     definitions = [
-        node for node in source.tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
+        node
+        for node in source.tree.body
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
     ]
     if all(_reached(node, entered) for node in definitions):
         return
@@ -94,7 +97,11 @@ def _call_alone(machine: Machine, value: Value, entered: set[ast.AST]) -> None:
                 machine.attribute(made, name, site)
             if isinstance(member, Static):
                 member = member.function
-            if isinstance(member, Function) and member.node not in machine.entered and member.node not in entered:
+            if (
+                isinstance(member, Function)
+                and member.node not in machine.entered
+                and member.node not in entered
+            ):
                 call_with_unknowns(machine, Method(made, member), site)
 
 
@@ -103,4 +110,3 @@ def _finish(trace: Trace, modules: Modules, read: Read, entry: Path) -> None:
     trace.files = tuple(source.display for source in sources)
     trace.entry = trace.files[0] if trace.files else str(entry)
     trace.trees = tuple(source.tree for source in sources)
-

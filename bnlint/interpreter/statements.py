@@ -4,32 +4,30 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from bnlint.dataflow import Choice, Const, Unknown, Value
-from bnlint.interpreter.attributes import set_attribute
+from bnlint.dataflow import Unknown, Value
+from bnlint.interpreter.activation import Exit, Signal
 from bnlint.interpreter.calls import call_decorated, class_of, function_of, run_generator_manager
-from bnlint.interpreter.expressions import evaluate, iterate, store_item, unpack
-from bnlint.interpreter.machine import Activation, Exit, Machine, Signal
+from bnlint.interpreter.containers import CONCRETE, assign, iterate
+from bnlint.interpreter.expressions import evaluate
 from bnlint.interpreter.operators import binary
 from bnlint.interpreter.store import MISSING
 from bnlint.interpreter.values import (
     NONE,
     ApiObject,
     ApiRef,
-    Call,
     Dict,
     Function,
     Instance,
     List,
-    Method,
     ModuleValue,
     Partial,
     Scope,
 )
 
-CONCRETE = 32
-"""Loops over known items run at most this often."""
+if TYPE_CHECKING:
+    from bnlint.interpreter.machine import Machine
 
 
 def execute(machine: Machine, body: Sequence[ast.stmt], scope: Scope) -> Signal | None:
@@ -42,24 +40,6 @@ def execute(machine: Machine, body: Sequence[ast.stmt], scope: Scope) -> Signal 
             if signal is not None:
                 return signal
     return None
-
-
-def assign(machine: Machine, target: ast.expr, value: Value, scope: Scope) -> None:
-    """Bind a value to a target."""
-    if isinstance(target, ast.Name):
-        holder = scope.declared.get(target.id, scope)
-        machine.store.write(holder, target.id, value)
-    elif isinstance(target, ast.Attribute):
-        set_attribute(machine, evaluate(machine, target.value, scope), target.attr, value)
-    elif isinstance(target, ast.Subscript):
-        holder_value = evaluate(machine, target.value, scope)
-        key = evaluate(machine, target.slice, scope)
-        store_item(machine, holder_value, key, value, scope.module.source.location(target))
-    elif isinstance(target, ast.Tuple | ast.List):
-        for element, part in zip(target.elts, unpack(machine, value, target.elts), strict=True):
-            assign(machine, element, part, scope)
-    elif isinstance(target, ast.Starred):
-        assign(machine, target.value, value, scope)
 
 
 def _expression(machine: Machine, statement: ast.Expr, scope: Scope) -> None:
@@ -94,7 +74,9 @@ def _augmented(machine: Machine, statement: ast.AugAssign, scope: Scope) -> None
 
 
 def _as_load(target: ast.expr) -> ast.expr:
-    copied: Any = type(target)(**{name: getattr(target, name) for name in target._fields if name != "ctx"}, ctx=ast.Load())
+    copied: Any = type(target)(
+        **{name: getattr(target, name) for name in target._fields if name != "ctx"}, ctx=ast.Load()
+    )
     return ast.copy_location(copied, target)
 
 
@@ -229,7 +211,11 @@ _LOOKUP_ERRORS = {"ImportError", "ModuleNotFoundError", "NameError", "AttributeE
 def _try(machine: Machine, statement: ast.Try, scope: Scope) -> Signal | None:
     signal = execute(machine, statement.body, scope)
     for handler in statement.handlers:
-        names = {node.id for node in ast.walk(handler.type) if isinstance(node, ast.Name)} if handler.type else set()
+        names = (
+            {node.id for node in ast.walk(handler.type) if isinstance(node, ast.Name)}
+            if handler.type
+            else set()
+        )
         if names and names <= _LOOKUP_ERRORS:
             continue
 
@@ -341,12 +327,18 @@ def _match(machine: Machine, statement: ast.Match, scope: Scope) -> Signal | Non
         for node in ast.walk(current.pattern):
             if isinstance(node, ast.MatchAs | ast.MatchStar) and node.name:
                 machine.store.write(scope, node.name, machine.unknown(node.name, subject))
-        if isinstance(current.pattern, ast.MatchAs) and current.pattern.pattern is None and current.guard is None:
+        if (
+            isinstance(current.pattern, ast.MatchAs)
+            and current.pattern.pattern is None
+            and current.guard is None
+        ):
             return execute(machine, current.body, scope)
         condition: Value = Unknown("the case")
         if isinstance(current.pattern, ast.MatchValue):
             wanted = evaluate(machine, current.pattern.value, scope)
-            condition = binary(machine, "Eq", subject, wanted, scope.module.source.location(current.pattern.value))
+            condition = binary(
+                machine, "Eq", subject, wanted, scope.module.source.location(current.pattern.value)
+            )
         return machine.fork(condition, lambda: execute(machine, current.body, scope), lambda: case(index + 1))
 
     return case(0)

@@ -121,7 +121,8 @@ def _merged_items(options: list[tuple[Guards, Any]]) -> tuple[Any, ...]:
     """Sequences that differ: the common beginning, then what only some branches have, marked as optional."""
     if len({len(items) for _, items in options}) == 1:
         return tuple(
-            merged([(guards, items[index]) for guards, items in options]) for index in range(len(options[0][1]))
+            merged([(guards, items[index]) for guards, items in options])
+            for index in range(len(options[0][1]))
         )
     common = 0
     shortest = min(len(items) for _, items in options)

@@ -97,7 +97,17 @@ class Package(Value):
 class Function(Value):
     """A function of the project with its closure."""
 
-    __slots__ = ("decorators", "defaults", "generator", "kw_defaults", "name", "node", "owner", "qualname", "scope")
+    __slots__ = (
+        "decorators",
+        "defaults",
+        "generator",
+        "kw_defaults",
+        "name",
+        "node",
+        "owner",
+        "qualname",
+        "scope",
+    )
 
     def __init__(
         self,

@@ -11,7 +11,9 @@ from bnlint.program.project import Project
 from bnlint.source.gate import Relevance, relevance
 from bnlint.source.imports import imports
 
-_MAIN_GUARD = re.compile(rb"^if\s*\(?\s*(?:__name__\s*==\s*['\"]__main__['\"]|['\"]__main__['\"]\s*==\s*__name__)", re.M)
+_MAIN_GUARD = re.compile(
+    rb"^if\s*\(?\s*(?:__name__\s*==\s*['\"]__main__['\"]|['\"]__main__['\"]\s*==\s*__name__)", re.M
+)
 
 
 @dataclass(frozen=True, slots=True)

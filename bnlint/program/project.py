@@ -46,9 +46,7 @@ class Project:
         if entry is not None:
             folders.insert(0, entry.parent)
         if importer.is_relative_to(self.root):
-            folders.extend(
-                folder for folder in importer.parent.parents if folder.is_relative_to(self.root)
-            )
+            folders.extend(folder for folder in importer.parent.parents if folder.is_relative_to(self.root))
         return dict.fromkeys(folders)
 
     def inside(self, folder: Path, dotted: str) -> Path | None:

@@ -20,8 +20,16 @@ def _fallback(machine: Machine, call: Call) -> Value:
 
 FRAMEWORK = Framework(
     name="tensorflow1",
-    roots={"tensorflow": "tf", "tf_slim": "slim", "tflearn": "tflearn", "tensorlayer": "tensorlayer", "absl": "absl",
-           "tensorflow.keras": "keras", "tensorflow_estimator": "tf.estimator", "horovod": "horovod"},  # fmt: skip
+    roots={
+        "tensorflow": "tf",
+        "tf_slim": "slim",
+        "tflearn": "tflearn",
+        "tensorlayer": "tensorlayer",
+        "absl": "absl",
+        "tensorflow.keras": "keras",
+        "tensorflow_estimator": "tf.estimator",
+        "horovod": "horovod",
+    },  # fmt: skip
     aliases={
         "tf.compat.v1": "tf",
         "tf.keras": "keras",

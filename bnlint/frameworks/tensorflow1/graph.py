@@ -28,15 +28,12 @@ from bnlint.frameworks.tensorflow1.state import (
     unique_scope,
 )
 from bnlint.interpreter.machine import Machine
-from bnlint.interpreter.store import choice
 from bnlint.interpreter.values import (
-    FALSE,
     NONE,
     TRUE,
     ApiObject,
     ApiRef,
     Call,
-    Dict,
     Function,
     List,
     Method,
@@ -417,7 +414,9 @@ def with_scoped(machine: Machine, function: Function, call: Call) -> Call:
     if not added and not state(machine).arguments_open:
         return call
     kwargs = {**added, **call.kwargs}
-    return Call(call.args, kwargs, call.site, sites=call.sites, open=call.open or state(machine).arguments_open > 0)
+    return Call(
+        call.args, kwargs, call.site, sites=call.sites, open=call.open or state(machine).arguments_open > 0
+    )
 
 
 # -- dependencies ------------------------------------------------------------------------------------
@@ -538,7 +537,9 @@ def _loop(machine: Machine, call: Call) -> Value:
         function = call.get(0, "fn")
         elements = call.get(1, "elems") or Unknown()
         element = machine.node("element", contents((elements,)), call.site)
-        arguments = [element] if call.name in ("tf.map_fn", "tf.vectorized_map") else [Unknown("state"), element]
+        arguments = (
+            [element] if call.name in ("tf.map_fn", "tf.vectorized_map") else [Unknown("state"), element]
+        )
     result = machine.call(function or Unknown(), arguments, {}, call.site)
     return machine.node(call.name, contents((result, *call.values())), call.site)
 
@@ -554,7 +555,13 @@ def _variable(machine: Machine, call: Call) -> Value:
     return make_variable(machine, name, call.site, initial=initial, trainable=trainable, shared=False)
 
 
-@handles("tf.get_variable", "slim.model_variable", "slim.variable", "tf.VariableScope.get_variable", "tf.get_local_variable")
+@handles(
+    "tf.get_variable",
+    "slim.model_variable",
+    "slim.variable",
+    "tf.VariableScope.get_variable",
+    "tf.get_local_variable",
+)
 def _get_variable(machine: Machine, call: Call) -> Value:
     if call.name.startswith("tf.VariableScope") and isinstance(call.receiver, ApiObject):
         prefix = call.receiver.slots["scope"].name
@@ -602,7 +609,9 @@ def _is_bool(machine: Machine, value: Value) -> bool:
     return isinstance(machine.constant(value), bool)
 
 
-@handles("tf.assign", "tf.assign_add", "tf.assign_sub", "Tensor.assign", "Tensor.assign_add", "Tensor.assign_sub")
+@handles(
+    "tf.assign", "tf.assign_add", "tf.assign_sub", "Tensor.assign", "Tensor.assign_add", "Tensor.assign_sub"
+)
 def _assign(machine: Machine, call: Call) -> Value:
     if call.name.startswith("Tensor"):
         target, value = call.receiver, call.get(0, "value")
@@ -613,7 +622,9 @@ def _assign(machine: Machine, call: Call) -> Value:
 
 def make_assign(machine: Machine, target: Value, value: Value, call: Call) -> Node:
     """An operation that writes a variable."""
-    node = machine.node(Op.ASSIGN, (*contents((value,)), target), call.site, variable=target, value=value, api=call.name)
+    node = machine.node(
+        Op.ASSIGN, (*contents((value,)), target), call.site, variable=target, value=value, api=call.name
+    )
     for written in contents((target,)):
         if isinstance(written, Node) and written.op == Op.VARIABLE:
             written.inputs = (*written.inputs, value)
@@ -667,7 +678,9 @@ def _weight(value: Value, depth: int = 3) -> Node | None:
 def _app_run(machine: Machine, call: Call) -> Value:
     main = call.get(0, "main") or machine.modules.entry_member("main")
     if main is not None:
-        machine.call(main, [Unknown("argv")], {}, call.site) if _takes_arguments(main) else machine.call(main, [], {}, call.site)
+        machine.call(main, [Unknown("argv")], {}, call.site) if _takes_arguments(main) else machine.call(
+            main, [], {}, call.site
+        )
     return NONE
 
 
@@ -713,8 +726,12 @@ def _node_name(machine: Machine, call: Call) -> Value:
 
 
 PROPERTIES["Tensor.name"] = _node_name
-PROPERTIES["Tensor.shape"] = lambda machine, call: machine.interned(("shape", call.receiver), lambda: Unknown("shape"))
-PROPERTIES["Tensor.dtype"] = lambda machine, call: machine.interned(("dtype", call.receiver), lambda: Unknown("dtype"))
+PROPERTIES["Tensor.shape"] = lambda machine, call: machine.interned(
+    ("shape", call.receiver), lambda: Unknown("shape")
+)
+PROPERTIES["Tensor.dtype"] = lambda machine, call: machine.interned(
+    ("dtype", call.receiver), lambda: Unknown("dtype")
+)
 PROPERTIES["Tensor.graph"] = lambda machine, call: _default_graph(machine, call)
 
 
@@ -728,7 +745,12 @@ def _shape(machine: Machine, call: Call) -> Value:
     return Unknown("shape")
 
 
-@handles("tf.saved_model.simple_save", "tf.graph_util.convert_variables_to_constants", "tf.python.tools.freeze_graph.freeze_graph", "tf.python.framework.graph_util.convert_variables_to_constants")
+@handles(
+    "tf.saved_model.simple_save",
+    "tf.graph_util.convert_variables_to_constants",
+    "tf.python.tools.freeze_graph.freeze_graph",
+    "tf.python.framework.graph_util.convert_variables_to_constants",
+)
 def _export(machine: Machine, call: Call) -> Value:
     outputs = call.kwargs.get("outputs") or (call.args[3] if len(call.args) > 3 else None)
     nodes = contents((outputs,)) if outputs is not None and call.name.endswith("simple_save") else ()

@@ -33,7 +33,12 @@ _CONTRIB = {
 }  # fmt: skip
 """Layers of ``tf.contrib.layers`` with weights, and the default names of their scopes."""
 
-_NORMALIZER_POSITION = {"fully_connected": 3, "linear": 3, "separable_conv2d": 9, "separable_convolution2d": 9}
+_NORMALIZER_POSITION = {
+    "fully_connected": 3,
+    "linear": 3,
+    "separable_conv2d": 9,
+    "separable_convolution2d": 9,
+}
 """Where ``normalizer_fn`` stands when it is given by position; seldom used."""
 
 _PLAIN = {
@@ -93,7 +98,13 @@ def _contrib_layer(machine: Machine, call: Call) -> Value:
 
 
 def _normalise(
-    machine: Machine, call: Call, normalizer: Value, params: Value | None, output: Value, full: str | None, open_: bool
+    machine: Machine,
+    call: Call,
+    normalizer: Value,
+    params: Value | None,
+    output: Value,
+    full: str | None,
+    open_: bool,
 ) -> Value:
     """Call a layer's normaliser inside the layer's scope, as the layer does."""
     kwargs: dict[str, Value] = {}

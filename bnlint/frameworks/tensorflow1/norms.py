@@ -64,7 +64,12 @@ def layer_at(
         machine.context(site), machine.tick(), api, "tensorflow", full, holder, arguments, trainable
     )
     machine.emit(layer)
-    for name, learned in (("beta", True), ("gamma", True), ("moving_mean", False), ("moving_variance", False)):
+    for name, learned in (
+        ("beta", True),
+        ("gamma", True),
+        ("moving_mean", False),
+        ("moving_variance", False),
+    ):
         make_variable(
             machine, joined(full, name), site, trainable=trainable if learned else FALSE, moving=not learned
         )
@@ -142,7 +147,9 @@ def _layers_function(machine: Machine, call: Call) -> Value:
     return _apply_layers(machine, layer, bound, signature, call.site)
 
 
-def _apply_layers(machine: Machine, layer: NormLayer, bound: Arguments, signature: Signature, site: Location) -> Node:
+def _apply_layers(
+    machine: Machine, layer: NormLayer, bound: Arguments, signature: Signature, site: Location
+) -> Node:
     phase, origin = _phase_of(bound, signature, "training", True)
     frozen = layer.trainable is not None and machine.truth(layer.trainable) is False
     return apply_norm(
@@ -242,12 +249,20 @@ def _fused(machine: Machine, call: Call) -> Value:
     source = bound.value("x") or Unknown()
     parts = [output]
     for which in ("mean", "variance"):
-        parts.append(machine.node(Op.MOMENTS, contents((source,)), call.site, which=which, axes=None, of=source))
+        parts.append(
+            machine.node(Op.MOMENTS, contents((source,)), call.site, which=which, axes=None, of=source)
+        )
     return Tuple(parts)
 
 
 def _bare(
-    machine: Machine, call: Call, bound: Arguments, value: Value, mean: Value, variance: Value, phase: Value | None
+    machine: Machine,
+    call: Call,
+    bound: Arguments,
+    value: Value,
+    mean: Value,
+    variance: Value,
+    phase: Value | None,
 ) -> Node:
     layer = NormLayer(
         machine.context(call.site), machine.tick(), call.name, "tensorflow", None, graph(machine), bound, TRUE
@@ -261,7 +276,9 @@ def _bare(
         value,
         output,
         phase,
-        Origin.NONE if phase is None else (Origin.ARGUMENT if "is_training" in bound.named else Origin.DEFAULT),
+        Origin.NONE
+        if phase is None
+        else (Origin.ARGUMENT if "is_training" in bound.named else Origin.DEFAULT),
         Updates.BY_HAND,
         arguments=bound,
         mean=mean,
@@ -293,7 +310,11 @@ def _average_apply(machine: Machine, call: Call) -> Value:
     given = machine.settle(call.get(0, "var_list") or NONE)
     of = given.items if isinstance(given, List | Tuple) else contents((given,))
     return machine.node(
-        Op.AVERAGE_APPLY, contents(of), call.site, of=tuple(machine.settle(item) for item in of), owner=call.receiver
+        Op.AVERAGE_APPLY,
+        contents(of),
+        call.site,
+        of=tuple(machine.settle(item) for item in of),
+        owner=call.receiver,
     )
 
 
@@ -313,7 +334,9 @@ def _assign_moving_average(machine: Machine, call: Call) -> Value:
 def _tflearn(machine: Machine, call: Call) -> Value:
     bound = signatures.TFLEARN.bind(call)
     full = _layer_scope(machine, bound.value("scope") or bound.value("name"), "BatchNormalization")
-    layer = layer_at(machine, call.name, full, None, bound, call.site, signatures.TFLEARN.value(bound, "trainable"))
+    layer = layer_at(
+        machine, call.name, full, None, bound, call.site, signatures.TFLEARN.value(bound, "trainable")
+    )
     phase = machine.interned(("tflearn",), lambda: Unknown("tflearn.get_training_mode()"))
     value = signatures.TFLEARN.value(bound, "incoming")
     return apply_norm(machine, layer, value, phase, Origin.CONTEXT, Updates.IN_PLACE, bound, call.site)

@@ -249,7 +249,10 @@ def _drive(machine: Machine, estimator: Value | None, mode: str, call: Call) -> 
             for hook in hooks:
                 if isinstance(hook, Instance) and hook.cls.find("before_run"):
                     wanted = machine.call(
-                        machine.attribute(hook, "before_run", call.site), [Unknown("run_context")], {}, call.site
+                        machine.attribute(hook, "before_run", call.site),
+                        [Unknown("run_context")],
+                        {},
+                        call.site,
                     )
                     fetches.append(wanted)
             emit_run(machine, made, tuple(fetches), None, _DECLARED[mode])
@@ -350,4 +353,7 @@ HANDLERS.update(
         "tf.contrib.learn.learn_runner.run": _learn_runner,
     }
 )
-PROPERTIES: dict[str, Handler] = {"tf.Session.graph": _session_graph, "tf.train.Supervisor.session": _get_session}
+PROPERTIES: dict[str, Handler] = {
+    "tf.Session.graph": _session_graph,
+    "tf.train.Supervisor.session": _get_session,
+}

@@ -90,7 +90,9 @@ _RENORM = (
 LAYERS_FUNCTION = _signature(
     f"inputs, {_NORMALIZATION}, training=False, trainable=True, name=None, reuse=None, {_RENORM}"
 )
-LAYERS_CLASS = _signature(f"{_NORMALIZATION}, {_RENORM}, trainable=True, name=None, dtype=None, _reuse=None, _scope=None, activity_regularizer=None")
+LAYERS_CLASS = _signature(
+    f"{_NORMALIZATION}, {_RENORM}, trainable=True, name=None, dtype=None, _reuse=None, _scope=None, activity_regularizer=None"
+)
 LAYERS_CALL = _signature("inputs, training=False")
 CONTRIB = _signature(
     "inputs, decay=0.999, center=True, scale=False, epsilon=1e-3, activation_fn=None, "
@@ -115,5 +117,7 @@ TENSORLAYER = _signature(
     "dtype=None, trainable=None, layer=None, moving_mean_init=None, data_format=None",
     extra=True,
 )
-KERAS_CLASS = _signature(f"{_NORMALIZATION}, {_RENORM}, trainable=True, name=None, dtype=None, synchronized=False", extra=True)
+KERAS_CLASS = _signature(
+    f"{_NORMALIZATION}, {_RENORM}, trainable=True, name=None, dtype=None, synchronized=False", extra=True
+)
 KERAS_CALL = _signature("inputs, training=None, mask=None")

@@ -1,0 +1,56 @@
+"""Running functions: how blocks end, and what is kept for each call."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from bnlint.dataflow import Guards, Value
+from bnlint.interpreter.store import Written
+from bnlint.interpreter.values import Scope
+
+STEPS = 400_000
+"""Statements and expressions that one program may cost."""
+DEPTH = 60
+"""Calls inside calls."""
+RECURSIONS = 3
+"""Calls of one function inside itself."""
+
+
+class BudgetExceeded(Exception):
+    """The program is larger than what one analysis may cost."""
+
+
+class Signal(enum.Enum):
+    """How a block of statements ended early."""
+
+    RETURN = "return"
+    BREAK = "break"
+    CONTINUE = "continue"
+    RAISE = "raise"
+
+
+@dataclass(slots=True)
+class Exit:
+    """A branch that left early: under which guards, with what value, having written what."""
+
+    guards: Guards
+    value: Value | None
+    written: Written
+
+
+@dataclass(slots=True)
+class Activation:
+    """One running function (or module body)."""
+
+    scope: Scope
+    base: Guards
+    """The guards when it was entered."""
+    value: Value | None = None
+    exits: list[Exit] = field(default_factory=list)
+    loop_exits: list[list[Exit]] = field(default_factory=list)
+    loop_bases: list[Guards] = field(default_factory=list)
+    yielded: list[Value] = field(default_factory=list)
+    on_yield: Callable[[Value], None] | None = None
+    """What to do at ``yield``: the body of a ``with`` over a generator context manager."""
