@@ -184,6 +184,8 @@ class Feed:
     key: Value
     value: Value
     site: Location
+    text: str = ""
+    """How the value is written."""
 
 
 @dataclass(eq=False, slots=True)

@@ -11,7 +11,7 @@ from bnlint.dataflow import Choice, Const, Node, Unknown, Value
 from bnlint.findings import Location
 from bnlint.interpreter.attributes import set_attribute
 from bnlint.interpreter.store import choice
-from bnlint.interpreter.values import Dict, List, Place, Scope, Tuple, contents
+from bnlint.interpreter.values import Dict, List, Place, Scope, Tuple, contents, located
 
 if TYPE_CHECKING:
     from bnlint.interpreter.machine import Machine
@@ -77,7 +77,7 @@ def item(machine: Machine, holder: Value, key: Value, site: Callable[[], Locatio
     return machine.unknown("", holder)
 
 
-def store_item(machine: Machine, holder: Value, key: Value, value: Value, site: Location) -> None:
+def store_item(machine: Machine, holder: Value, key: Value, value: Value, site: Place) -> None:
     """``holder[key] = value``."""
     holder = machine.settle(holder)
     if isinstance(holder, Dict):
@@ -94,7 +94,7 @@ def store_item(machine: Machine, holder: Value, key: Value, value: Value, site: 
     else:
         special = machine.modules.class_method(holder, "__setitem__")
         if special is not None:
-            machine.call(special, [key, value], {}, site)
+            machine.call(special, [key, value], {}, located(site))
 
 
 def _hashable(key: object) -> bool:
@@ -167,8 +167,10 @@ def unpack(machine: Machine, value: Value, targets: Sequence[ast.expr]) -> list[
     return [machine.unknown("", value) for _ in range(count)]
 
 
-def assign(machine: Machine, target: ast.expr, value: Value, scope: Scope) -> None:
-    """Bind a value to a target."""
+def assign(
+    machine: Machine, target: ast.expr, value: Value, scope: Scope, written: ast.expr | None = None
+) -> None:
+    """Bind a value to a target; ``written`` is the expression that gave the value."""
     if isinstance(target, ast.Name):
         holder = scope.declared.get(target.id, scope)
         machine.store.write(holder, target.id, value)
@@ -177,7 +179,13 @@ def assign(machine: Machine, target: ast.expr, value: Value, scope: Scope) -> No
     elif isinstance(target, ast.Subscript):
         holder_value = machine.evaluate(target.value, scope)
         key = machine.evaluate(target.slice, scope)
-        store_item(machine, holder_value, key, value, scope.module.source.location(target))
+        store_item(
+            machine,
+            holder_value,
+            key,
+            value,
+            (scope.module.source, written if written is not None else target),
+        )
     elif isinstance(target, ast.Tuple | ast.List):
         for element, part in zip(target.elts, unpack(machine, value, target.elts), strict=True):
             assign(machine, element, part, scope)

@@ -106,7 +106,7 @@ def _dict(machine: Machine, node: ast.Dict, scope: Scope) -> Value:
             merge(machine, made, evaluate(machine, item, scope))
         else:
             key_value = evaluate(machine, key, scope)
-            put(machine, made, key_value, evaluate(machine, item, scope), scope.module.source.location(item))
+            put(machine, made, key_value, evaluate(machine, item, scope), (scope.module.source, item))
     return made
 
 

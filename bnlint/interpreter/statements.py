@@ -50,7 +50,7 @@ def _expression(machine: Machine, statement: ast.Expr, scope: Scope) -> None:
 def _assign(machine: Machine, statement: ast.Assign, scope: Scope) -> None:
     value = evaluate(machine, statement.value, scope)
     for target in statement.targets:
-        assign(machine, target, value, scope)
+        assign(machine, target, value, scope, statement.value)
 
 
 def _annotated(machine: Machine, statement: ast.AnnAssign, scope: Scope) -> None:

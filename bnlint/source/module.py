@@ -22,7 +22,19 @@ class Module:
     was left out (``left_out`` has the lines where one began).
     """
 
-    __slots__ = ("_cells", "_lines", "_original", "display", "left_out", "path", "problems", "python2", "text", "tree")
+    __slots__ = (
+        "_alignments",
+        "_cells",
+        "_lines",
+        "_original",
+        "display",
+        "left_out",
+        "path",
+        "problems",
+        "python2",
+        "text",
+        "tree",
+    )
 
     def __init__(
         self,
@@ -49,6 +61,7 @@ class Module:
         self._lines = text.split("\n")
         self._original = self._lines if original is None else original.split("\n")
         self._cells = list(cells)
+        self._alignments: dict[int, list[tuple[int, int, int]]] = {}
 
     def location(self, node: ast.AST) -> Location:
         """Where a node is, as the user counts; a node without a place is at the beginning of the file."""
@@ -87,16 +100,32 @@ class Module:
         if not text.isascii():
             offset = len(text.encode()[:offset].decode(errors="ignore"))
         original = self._original[line - 1] if 0 < line <= len(self._original) else text
-        return (offset if text == original else _aligned(text, original, offset)) + 1
+        if text == original:
+            return offset + 1
+        if line not in self._alignments:
+            self._alignments[line] = _align(text, original)
+        found = 0
+        for start, begin, size in self._alignments[line]:
+            if start <= offset:
+                found = begin + min(offset - start, size)
+        return found + 1
 
 
-def _aligned(text: str, original: str, offset: int) -> int:
-    """Where in the original line the character at an offset of the changed line came from."""
+def _align(text: str, original: str) -> list[tuple[int, int, int]]:
+    """The pieces that two lines have in common: where in the first, where in the second, how long."""
     if len(text) + len(original) > 2 * _LONGEST_ALIGNED:
-        return min(offset, len(original))
-    found = 0
-    for start, begin, size in SequenceMatcher(None, text, original, autojunk=False).get_matching_blocks():
-        if start > offset:
-            break
-        found = begin + min(offset - start, size)
-    return found
+        return [(0, 0, len(original))]
+    head = _common(text, original)
+    rest, original_rest = text[head:], original[head:]
+    tail = _common(rest[::-1], original_rest[::-1])
+    matcher = SequenceMatcher(
+        None, rest[: len(rest) - tail], original_rest[: len(original_rest) - tail], autojunk=False
+    )
+    middle = [(head + start, head + begin, size) for start, begin, size in matcher.get_matching_blocks()]
+    return [(0, 0, head), *middle, (len(text) - tail, len(original) - tail, tail)]
+
+
+def _common(first: str, second: str) -> int:
+    """The number of characters with which both begin."""
+    pairs = enumerate(zip(first, second, strict=False))
+    return next((index for index, (a, b) in pairs if a != b), min(len(first), len(second)))

@@ -11,6 +11,7 @@ from bnlint.source.tokens import logical_line
 _PYTHON_CELL_MAGICS = frozenset(("capture", "memit", "prun", "time", "timeit"))
 _CELL_MAGIC = re.compile(r"\s*%%(\w+)")
 _TIMED = re.compile(r"([ \t]*)%time(?:it)?[ \t]+(?=[^-\s])")
+_LEADING_INDENT = re.compile(r"(?:[ \t]*(?:#[^\n]*)?\n)*([ \t]*)\S")
 _IPYTHON = re.compile(
     r"""
       (?P<indent> [ \t]* ) (?:
@@ -102,8 +103,12 @@ def to_python(source: str) -> str:
         first = source.count("\n", 0, magic.end())
         rest = lines[first + 1 :] if magic[1] in _PYTHON_CELL_MAGICS else [""] * (len(lines) - first - 1)
         source = "\n".join([""] * (first + 1) + rest)
+    indent = _LEADING_INDENT.match(source)
+    if indent and indent[1]:
+        # IPython runs a cell that was pasted with its indentation.
+        source = re.sub(rf"^{indent[1]}", "", source, flags=re.MULTILINE)
     pieces = []
-    position, number = 0, 1
+    position = 0
     while position < len(source):
         timed = _TIMED.match(source, position)
         if timed:
@@ -116,7 +121,7 @@ def to_python(source: str) -> str:
             filler = found["target"] + "get_ipython()" if found["target"] else "pass"
             pieces.append(found["indent"] + filler + "\n" * source.count("\n", position, end))
         else:
-            _, end, _ = logical_line(source, position, number)
+            _, end, _ = logical_line(source, position, 1)
             pieces.append(source[position:end])
         position = end
     return "".join(pieces)

@@ -12,9 +12,7 @@ from itertools import zip_longest
 
 from bnlint.source.tokens import TAB, Line, Token, logical_lines
 
-_COMPOUND = frozenset(
-    "if elif else for while try except finally with def class".split()
-)
+_COMPOUND = frozenset("if elif else for while try except finally with def class".split())
 _NOT_AN_OPERAND = frozenset("in is and or if else for as".split())
 _BAD_ESCAPE = re.compile(r"\\(?:([uUN])|.)", re.DOTALL)
 
@@ -42,7 +40,7 @@ def normalise(text: str) -> str | None:
 
 
 def _apply(text: str, edits: list[Edit]) -> str:
-    pieces = []
+    pieces: list[str] = []
     position = 0
     for start, end, new in sorted(edits, key=lambda edit: edit[:2]):
         pieces += (text[position:start], new)

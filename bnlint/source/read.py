@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import codecs
 import re
-import sys
 from pathlib import Path
 
 from bnlint.findings import Problem
@@ -17,7 +16,7 @@ LARGEST = 2_000_000
 LARGEST_NOTEBOOK = 30_000_000
 """Notebooks hold pictures, so they may be larger."""
 
-_DECLARATION = re.compile(rb"[ \t\f]*#[^\n\r]*?coding[:=][ \t]*([-\w.]+)")
+_DECLARATION = re.compile(rb"[ \t\f]*#[^\n\r]*?coding[:=][ \t]*([-\w.]+?)(?:-(?:unix|dos|mac))?(?![-\w.])")
 _NO_CODE = re.compile(rb"[ \t\f]*(?:#[^\n\r]*)?(?:\r\n|\n|\r)")
 
 
@@ -31,12 +30,17 @@ def read(path: Path, display: str, data: bytes | None = None) -> Module | Proble
         try:
             data = path.read_bytes()
         except OSError as error:
-            return Problem(display, 1, f"The file cannot be read ({error.strerror}). Check that it exists and may be read.")
+            reason = error.strerror or str(error)
+            return Problem(
+                display, 1, f"The file cannot be read ({reason}). Check that it is there and readable."
+            )
     notebook = path.suffix == ".ipynb"
     limit = LARGEST_NOTEBOOK if notebook else LARGEST
     if len(data) > limit:
-        size = f"{len(data) / 1e6:.1f} MB"
-        return Problem(display, 1, f"The file has {size}, more than the {limit // 1_000_000} MB that are read. Exclude it if it is generated.")
+        size, most = len(data) / 1e6, limit // 1_000_000
+        return Problem(
+            display, 1, f"The file has {size:.1f} MB; at most {most} are read. Exclude it if it is generated."
+        )
     text, problems = _decode(data, display)
     if text is None:
         return problems[0]
@@ -45,9 +49,17 @@ def read(path: Path, display: str, data: bytes | None = None) -> Module | Proble
             return _notebook(path, display, text, problems)
         return _python(path, display, text, problems)
     except UnreadableError as error:
-        return Problem(display, error.line, f"The file cannot be read as Python: {error.reason}. Correct it or exclude it.")
+        return Problem(
+            display,
+            error.line,
+            f"The file cannot be read as Python: {error.reason}. Correct it or exclude it.",
+        )
     except NotebookError as error:
-        return Problem(display, error.line, f"The notebook cannot be read: {error}. Save it again with Jupyter or exclude it.")
+        return Problem(
+            display,
+            error.line,
+            f"The notebook cannot be read: {error}. Save it again with Jupyter or exclude it.",
+        )
 
 
 def _python(path: Path, display: str, text: str, problems: list[Problem]) -> Module:
@@ -73,7 +85,12 @@ def _notebook(path: Path, display: str, text: str, problems: list[Problem]) -> M
     line = 1
     cells: list[Cell] = code_cells(text)
     for cell in cells:
-        part = repair(cell.text)
+        try:
+            part = repair(cell.text)
+        except UnreadableError as error:
+            message = f"Cell {cell.number} cannot be read as Python: {error.reason}. Correct it."
+            problems.append(Problem(display, error.line, message))
+            part = repair("\n" * cell.text.count("\n"))
         for gone in part.left_out:
             problems.append(Problem(display, gone.line, f"Cell {cell.number}: {_left_out(gone)}"))
             left_out.append(line + gone.line - 1)
@@ -96,7 +113,7 @@ def _notebook(path: Path, display: str, text: str, problems: list[Problem]) -> M
 
 def _left_out(gone: LeftOut) -> str:
     return (
-        f"This statement is not Python ({gone.reason}) and was left out; the rest of the file was checked. "
+        f"This statement cannot be read ({gone.reason}) and was left out; the rest of the file was checked. "
         "Correct it to have it checked too."
     )
 
@@ -115,9 +132,12 @@ def _decode(data: bytes, display: str) -> tuple[str | None, list[Problem]]:
     if text is None:
         line = data.count(b"\n", 0, getattr(failure, "start", 0)) + 1
         text = data.decode("latin-1")
-        problems.append(Problem(display, line, f"The text is not valid {'UTF-8' if declared == 'utf-8-sig' else declared + ' or UTF-8'}, so it was read as Latin-1. Save it as UTF-8."))
+        tried = "UTF-8" if declared.lower().startswith("utf-8") else f"{declared} or UTF-8"
+        message = f"The text is not valid {tried}, so it was read as Latin-1. Save it as UTF-8."
+        problems.append(Problem(display, line, message))
     if "\0" in text:
-        return None, [Problem(display, 1, "The file holds NUL bytes: it is binary or UTF-16, not Python source text. Exclude it or save it as UTF-8.")]
+        message = "The file holds NUL bytes, so it is no Python source text. Exclude it or save it as UTF-8."
+        return None, [Problem(display, 1, message)]
     return text.replace("\r\n", "\n").replace("\r", "\n"), problems
 
 

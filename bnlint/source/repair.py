@@ -13,6 +13,8 @@ from bnlint.source.tokens import Line, Token, logical_lines
 
 _MOST_LEFT_OUT = 40
 """A text with more broken statements than this is not worth the time."""
+_MOST_TEXT = 2_000_000
+"""Nor is parsing more characters than this in all, because every broken statement costs one more attempt."""
 _DEEPEST = 200
 """The longest chain of operators and calls that is kept, because whoever walks the tree recurses into it."""
 _LONG = 1000
@@ -62,42 +64,125 @@ def repair(text: str) -> Repaired:
     left_out: list[LeftOut] = []
     if _may_be_deep(text):
         # Some versions of Python do not raise RecursionError on such a statement but crash.
-        text, left_out = _without_deep_statements(text)
+        draft = _Draft(text)
+        left_out = draft.leave_out_deep()
+        text = draft.text()
     try:
         return Repaired(text, parse(text), False, left_out)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         normalised = normalise(text)
-    text = normalised or text
-    for _ in range(_MOST_LEFT_OUT):
+    draft = _Draft(normalised or text)
+    attempts = max(3, min(_MOST_LEFT_OUT, _MOST_TEXT // (len(text) + 1)))
+    for _ in range(attempts):
+        text = draft.text()
         try:
             return Repaired(text, parse(text), normalised is not None, sorted(left_out))
         except SyntaxError as error:
-            text, gone = _without_error(text, error, left_out)
+            left_out += draft.leave_out(error)
         except (RecursionError, MemoryError):
-            text, gone = _without_deep_statements(text)
-            if not gone:
+            deep = draft.leave_out_deep()
+            if not deep:
                 raise UnreadableError(1, "nested too deeply") from None
+            left_out += deep
         except ValueError as error:
             raise UnreadableError(1, str(error)) from None
-        left_out += gone
-    raise UnreadableError(min(left_out).line, f"more than {_MOST_LEFT_OUT} statements are not Python")
+    raise UnreadableError(min(left_out).line, f"{attempts} statements or more are not Python")
 
 
 def _may_be_deep(text: str) -> bool:
     return any(
-        len(line) > _LONG and sum(map(line.count, ".([+-*/%|&~")) > _DEEPEST or line.count(" not ") > _DEEPEST
+        len(line) > _LONG and sum(map(line.count, (*".([+-*/%|&~", " not ", " if ", "lambda"))) > _DEEPEST
         for line in text.split("\n")
     )
 
 
-def _without_deep_statements(text: str) -> tuple[str, list[LeftOut]]:
-    left_out = []
-    lines = logical_lines(text)
-    for index in reversed(range(len(lines))):
-        if _depth(lines[index].tokens) > _DEEPEST:
-            text = _blank(text, lines, *_extent(lines, index))
-            left_out.append(LeftOut(lines[index].first, "nested too deeply"))
-    return text, left_out
+class _Draft:
+    """Text that loses its broken statements one by one while the rest stays in its lines."""
+
+    def __init__(self, text: str) -> None:
+        self._original = text
+        self._physical = text.split("\n")
+        self._lines = logical_lines(text)
+        self._starts = [line.first for line in self._lines]
+        self._gone: set[int] = set()
+
+    def text(self) -> str:
+        return "\n".join(self._physical)
+
+    def leave_out_deep(self) -> list[LeftOut]:
+        """Leaves out the statements whose tree would be too deep."""
+        deep = [index for index, line in enumerate(self._lines) if _depth(line.tokens) > _DEEPEST]
+        for index in deep:
+            self._blank(index, *_extent(self._lines, index))
+        return [LeftOut(self._lines[index].first, "nested too deeply") for index in deep]
+
+    def leave_out(self, error: SyntaxError) -> list[LeftOut]:
+        """Leaves out the smallest statement that holds the error."""
+        if not self._lines or error.lineno is None:
+            raise UnreadableError(error.lineno or 1, error.msg)
+        index = self._at(error.lineno)
+        empty = _EMPTY_BLOCK.match(error.msg)
+        if empty:
+            header = self._lines[self._at(int(empty[1])) if empty[1] else max(0, index - 1)]
+            if header.is_header and header.first not in self._gone:
+                self._gone.add(header.first)
+                self._edit(header, header.tokens[-1], ": pass")
+                return [LeftOut(header.first, error.msg)]
+        if "expected 'except' or 'finally'" in error.msg:
+            lonely = self._lonely_try(index)
+            if lonely is not None:
+                before = len(self._gone)
+                self._gone.add(lonely.first)
+                self._edit(lonely, lonely.tokens[0], "if 1")
+                return [] if before else [LeftOut(lonely.first, error.msg)]
+        while self._lines[index].first in self._gone:
+            index = self._enclosing(index)
+        stray = isinstance(error, IndentationError) and not empty
+        self._blank(index, *_extent(self._lines, index, stray), keep=not stray)
+        return [LeftOut(self._lines[index].first, error.msg)]
+
+    def _at(self, number: int) -> int:
+        """The index of the logical line that has this physical line."""
+        return max(0, bisect_right(self._starts, number) - 1)
+
+    def _enclosing(self, index: int) -> int:
+        """The header of the block around a line, or else the line before."""
+        if index == 0:
+            raise UnreadableError(self._starts[0], "nothing around a broken statement can be left out")
+        indent = self._lines[index].indent
+        outside = (i for i in range(index - 1, -1, -1) if self._lines[i].indent < indent)
+        return next(outside, index - 1)
+
+    def _lonely_try(self, index: int) -> Line | None:
+        """The nearest ``try`` before a line that no handler follows."""
+        for i in range(index, -1, -1):
+            line = self._lines[i]
+            if line.keyword == "try" and line.first not in self._gone:
+                end = _end_of_suite(self._lines, i)
+                if (
+                    end == len(self._lines)
+                    or self._lines[end].keyword not in ("except", "finally")
+                    or self._lines[end].first in self._gone
+                ):
+                    return line
+        return None
+
+    def _blank(self, index: int, begin: int, end: int, keep: bool = True) -> None:
+        """Empties the physical lines of some logical lines; ``pass`` stands for the one at ``index`` unless
+        it is a clause like ``else`` or ``keep`` is false."""
+        self._gone.update(self._starts[begin:end])
+        for number in range(self._lines[begin].first, self._lines[end - 1].last + 1):
+            self._physical[number - 1] = ""
+        line = self._lines[index]
+        if keep and line.keyword not in _CLAUSES:
+            self._physical[line.first - 1] = " " * line.indent + "pass"
+
+    def _edit(self, line: Line, token: Token, new: str) -> None:
+        """Replaces the first or the last token of a line."""
+        number = line.first if token is line.tokens[0] else line.last
+        column = token.start - self._original.rfind("\n", 0, token.start) - 1
+        old = self._physical[number - 1]
+        self._physical[number - 1] = old[:column] + new + old[column + len(token.text) :]
 
 
 def _depth(tokens: list[Token]) -> int:
@@ -111,54 +196,13 @@ def _depth(tokens: list[Token]) -> int:
         elif token.text in ")]}":
             if len(inside) > 1:
                 depth -= inside.pop()
-        elif token.kind == "op" or token.text in ("not", "lambda", "await"):
+        elif token.kind == "op" or token.text in ("not", "if", "lambda", "await"):
             depth += 1
             inside[-1] += 1
             deepest = max(deepest, depth)
             if token.text in "([{":
                 inside.append(0)
     return deepest
-
-
-def _without_error(text: str, error: SyntaxError, before: list[LeftOut]) -> tuple[str, list[LeftOut]]:
-    """The text without the smallest statement that holds the error."""
-    lines = logical_lines(text)
-    if not lines or error.lineno is None:
-        raise UnreadableError(error.lineno or 1, error.msg)
-    index = _at(lines, error.lineno)
-    empty = _EMPTY_BLOCK.match(error.msg)
-    if empty:
-        header = lines[_at(lines, int(empty[1])) if empty[1] else max(0, index - 1)]
-        if header.is_header:
-            return _insert(text, header.tokens[-1].end, " pass"), [LeftOut(header.first, error.msg)]
-    if "expected 'except' or 'finally'" in error.msg:
-        lonely = _lonely_try(lines, index)
-        if lonely is not None:
-            start = lonely.tokens[0].start
-            gone = [] if before else [LeftOut(lonely.first, error.msg)]
-            return text[:start] + "if 1" + text[start + len("try") :], gone
-    while _is_left_out(lines[index], before):
-        index = _enclosing(lines, index)
-    stray = isinstance(error, IndentationError) and not empty
-    begin, end = _extent(lines, index, stray)
-    return _blank(text, lines, begin, end, keep=not stray), [LeftOut(lines[index].first, error.msg)]
-
-
-def _at(lines: list[Line], number: int) -> int:
-    """The index of the logical line that has this physical line."""
-    return max(0, bisect_right([line.first for line in lines], number) - 1)
-
-
-def _is_left_out(line: Line, before: list[LeftOut]) -> bool:
-    return line.keyword == "pass" and any(line.first == gone.line for gone in before)
-
-
-def _enclosing(lines: list[Line], index: int) -> int:
-    """The header of the block around a line, or else the line before."""
-    if index == 0:
-        raise UnreadableError(lines[0].first, "nothing around the broken statement can be left out")
-    outside = (i for i in range(index - 1, -1, -1) if lines[i].indent < lines[index].indent)
-    return next(outside, index - 1)
 
 
 def _extent(lines: list[Line], index: int, stray: bool = False) -> tuple[int, int]:
@@ -184,27 +228,3 @@ def _extent(lines: list[Line], index: int, stray: bool = False) -> tuple[int, in
 def _end_of_suite(lines: list[Line], index: int) -> int:
     indent = lines[index].indent
     return next((i for i in range(index + 1, len(lines)) if lines[i].indent <= indent), len(lines))
-
-
-def _lonely_try(lines: list[Line], index: int) -> Line | None:
-    """The nearest ``try`` before a line that no handler follows."""
-    for i in range(index, -1, -1):
-        if lines[i].keyword == "try":
-            end = _end_of_suite(lines, i)
-            if end == len(lines) or lines[end].keyword not in ("except", "finally"):
-                return lines[i]
-    return None
-
-
-def _blank(text: str, lines: list[Line], begin: int, end: int, keep: bool = True) -> str:
-    """The text with empty lines in the place of some logical lines, the first of which becomes ``pass``
-    unless a clause like ``else`` goes or ``keep`` is false."""
-    first = lines[begin]
-    last = lines[end - 1].tokens[-1].end
-    filler = text[first.start : first.tokens[0].start]
-    filler = filler + "pass" if keep and first.keyword not in _CLAUSES else ""
-    return text[: first.start] + filler + "\n" * text.count("\n", first.start, last) + text[last:]
-
-
-def _insert(text: str, position: int, new: str) -> str:
-    return text[:position] + new + text[position:]

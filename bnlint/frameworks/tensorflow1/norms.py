@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bnlint.dataflow import Const, Node, Op, Unknown, Value
+from bnlint.dataflow import Choice, Const, Node, Op, Unknown, Value
 from bnlint.findings import Location
 from bnlint.frameworks.library import Handler
 from bnlint.frameworks.tensorflow1 import signatures
@@ -23,7 +23,8 @@ from bnlint.frameworks.tensorflow1.state import (
     unique_scope,
 )
 from bnlint.interpreter.machine import Machine
-from bnlint.interpreter.values import FALSE, NONE, TRUE, ApiObject, Call, List, Tuple, contents, located
+from bnlint.interpreter.store import choice
+from bnlint.interpreter.values import FALSE, NONE, TRUE, ApiObject, Call, List, Tuple, contents
 from bnlint.trace import Arguments, NormCall, NormLayer, Origin, Updates
 
 HANDLERS: dict[str, Handler] = {}
@@ -255,6 +256,40 @@ def _fused(machine: Machine, call: Call) -> Value:
     return Tuple(parts)
 
 
+def _statistics_phase(machine: Machine, statistic: Value, site: Location, depth: int = 12) -> Value | None:
+    """The phase that choosing a hand-written layer's statistic amounts to.
+
+    True when it is computed from the batch, False when it is kept state, the condition that chooses
+    between the two, None when that cannot be told.
+    """
+    statistic = machine.settle(statistic)
+    if isinstance(statistic, Choice):
+        options = []
+        for guards, option in statistic.options:
+            phase = _statistics_phase(machine, option, site, depth - 1)
+            if phase is None:
+                return None
+            options.append((guards, phase))
+        return choice(options)
+    if not isinstance(statistic, Node) or not depth:
+        return None
+    if statistic.op == Op.MOMENTS:
+        return TRUE
+    if statistic.op in (Op.AVERAGE, Op.VARIABLE):
+        return FALSE
+    if statistic.op == Op.COND:
+        predicate = statistic.inputs[0]
+        sides = [_statistics_phase(machine, side, site, depth - 1) for side in statistic.inputs[1:3]]
+        if sides[0] is TRUE and sides[1] is FALSE:
+            return predicate
+        if sides[0] is FALSE and sides[1] is TRUE:
+            return machine.logic(Op.NOT, (predicate,), site)
+        return sides[0] if sides[0] is sides[1] else None
+    found = {_statistics_phase(machine, source, site, depth - 1) for source in statistic.inputs}
+    found.discard(None)
+    return found.pop() if len(found) == 1 else None
+
+
 def _bare(
     machine: Machine,
     call: Call,
@@ -269,6 +304,10 @@ def _bare(
     )
     machine.emit(layer)
     output = machine.node(Op.NORM, (value, *contents((mean, variance, *call.values()[3:]))), call.site)
+    origin = Origin.ARGUMENT if "is_training" in bound.named else Origin.DEFAULT
+    if phase is None:
+        origin = Origin.NONE
+        phase = _statistics_phase(machine, mean, call.site)
     made = NormCall(
         machine.context(call.site),
         machine.tick(),
@@ -376,4 +415,3 @@ HANDLERS.update(
         "tensorlayer.layers.BatchNormLayer": _tensorlayer,
     }
 )
-_ = located

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+
 from bnlint.dataflow import Choice, Const, Guards, Node, Unknown, Value
 from bnlint.frameworks.library import Handler
 from bnlint.frameworks.tensorflow1.graph import graph_of
@@ -125,8 +127,9 @@ def _feeds(machine: Machine, feed: Value, call: Call) -> tuple[tuple[Feed, ...],
     for key, value, place in feed.entries():
         value = machine.settle(value)
         site = located(place) if place is not None else call.site
+        text = ast.unparse(place[1])[:80] if isinstance(place, tuple) else ""
         for target in contents((key,)) or (key,):
-            feeds.append(Feed(target, value, site))
+            feeds.append(Feed(target, value, site, text))
     return tuple(feeds), not feed.open
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from bnlint.dataflow import Const, Node, Op, Unknown, Value
 from bnlint.frameworks.library import Handler
-from bnlint.frameworks.tensorflow1.graph import read_collection
 from bnlint.frameworks.tensorflow1.state import UPDATE_OPS, collection, graph
 from bnlint.interpreter.machine import Machine
 from bnlint.interpreter.values import NONE, ApiObject, Call, Dict, List, Tuple, contents
@@ -156,4 +155,3 @@ HANDLERS.update(
         "tf.train.init_from_checkpoint": _assign_from_checkpoint,
     }
 )
-_ = read_collection

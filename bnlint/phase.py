@@ -1,0 +1,236 @@
+"""Is this code training or evaluating, and how do we know?
+
+The one place that weighs evidence: what a run executes and is fed, where it stands, and, last and least,
+what things are called. Rules ask for a verdict and print its reasons; they never look at names themselves.
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+from bnlint.dataflow import Const, Context, Frame, Node, Op, Unknown, Value, World
+from bnlint.findings import Location
+from bnlint.trace import Declared, Execution, NormCall, Run, Save, Trace, TrainStep
+
+_PHASE_NAMES = frozenset(
+    "train training istraining istrain trainphase phasetrain phase trainmode intraining bntrain bntraining "
+    "trainflag trainingphase trainingflag mode isevaluating istest testing inferencing isinference istestphase "
+    "isbntrain bnistraining bnistrain trainbn isbntraining phasetraining learningphase".split()
+)
+_EVALUATING = frozenset(
+    "test tests testing tester eval evals evaluate evaluates evaluation evaluating evaluator valid validate "
+    "validation validating validator val dev devel cv holdout heldout infer inference inferring predict predicts "
+    "prediction predicting predictor score demo serve serving deploy".split()
+)
+_TRAINING = frozenset("train trains training trainer fit fitting optimize learn".split())
+_DELIBERATE = frozenset(
+    "generator generators netg gen sampler samplers sampled style stylize stylized stylization pix2pix gan dcgan wgan "
+    "discriminator maml meta metatrain innerloop adabn adapt adaptation adversarial translate translation transfer "
+    "precise recalibrate recalibration reestimate reestimation calibrate calibration refresh latent cyclegan".split()
+)
+
+
+@lru_cache(maxsize=4096)
+def words(name: str) -> tuple[str, ...]:
+    """The words of an identifier: ``is_trainPhase`` is ("is", "train", "phase")."""
+    return tuple(word.lower() for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+", name))
+
+
+def is_phase_name(name: str) -> bool:
+    """Whether a parameter of that name tells training from inference."""
+    return "".join(words(name)) in _PHASE_NAMES
+
+
+class Role(enum.Enum):
+    """What a piece of the program is for."""
+
+    TRAIN = "training"
+    EVALUATE = "evaluation"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One piece of evidence: positive weights speak for evaluation."""
+
+    weight: int
+    text: str
+    site: Location
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A role and the reasons for it, the weightiest first."""
+
+    role: Role
+    reasons: tuple[Reason, ...] = ()
+
+    @property
+    def because(self) -> str:
+        """The reasons as a clause."""
+        return " and ".join(reason.text for reason in self.reasons[:2])
+
+
+ENOUGH = 2
+"""The weight from which a run without a train step counts as an evaluation."""
+
+
+def executions(trace: Trace) -> dict[Run, Execution]:
+    """What each run of the program executes; worked out once."""
+    found: dict[Run, Execution] | None = trace.facts.get("executions")
+    if found is None:
+        found = trace.facts["executions"] = {run: run.execution() for run in trace.of(Run)}
+    return found
+
+
+def training_runs(trace: Trace) -> list[Run]:
+    """The runs that certainly execute a train step."""
+    found: list[Run] | None = trace.facts.get("training runs")
+    if found is None:
+        found = trace.facts["training runs"] = [
+            run
+            for run, execution in executions(trace).items()
+            if run.declared is Declared.TRAIN or any(node.op == Op.TRAIN for node in execution.certain)
+        ]
+    return found
+
+
+def role(run: Run, trace: Trace) -> Verdict:
+    """Whether a run trains or evaluates."""
+    verdicts: dict[Run, Verdict] = trace.facts.setdefault("verdicts", {})
+    found = verdicts.get(run)
+    if found is None:
+        found = verdicts[run] = _verdict(run, trace)
+    return found
+
+
+def _verdict(run: Run, trace: Trace) -> Verdict:
+    if run.declared is not None:
+        trains = run.declared is Declared.TRAIN
+        reason = Reason(0, f"`{run.api.rpartition('.')[2]}` declares it", run.site)
+        return Verdict(Role.TRAIN if trains else Role.EVALUATE, (reason,))
+    execution = executions(trace)[run]
+    for node in execution.nodes:
+        if node.op == Op.TRAIN:
+            step = node.attrs["step"]
+            if node in execution.certain:
+                return Verdict(Role.TRAIN, (Reason(0, "it runs a train step", step.site),))
+            return Verdict(Role.UNKNOWN)
+    if any(isinstance(fetched, Unknown) for fetched in run.fetches):
+        return Verdict(Role.UNKNOWN)
+    reasons = [reason for reason in _evidence(run, trace) if reason.weight]
+    total = sum(reason.weight for reason in reasons)
+    if total < ENOUGH:
+        return Verdict(Role.UNKNOWN, tuple(reasons))
+    reasons.sort(key=lambda reason: -reason.weight)
+    return Verdict(Role.EVALUATE, tuple(reason for reason in reasons if reason.weight > 0))
+
+
+def _evidence(run: Run, trace: Trace) -> Iterator[Reason]:
+    trainings = training_runs(trace)
+    yield from _by_names(run)
+    yield from _by_data(run, trainings)
+    if not trainings and not any(True for _ in trace.of(TrainStep)):
+        restores = [context for save in trace.of(Save) for context in save.restores]
+        if restores:
+            yield Reason(2, "the program restores a checkpoint and never trains", restores[0].site)
+        elif trace.driven:
+            yield Reason(1, "the program never trains", run.site)
+    for training in trainings:
+        if run.order > training.order and not set(training.context.loops) <= set(run.context.loops):
+            yield Reason(1, "it comes after the training loop", training.site)
+            break
+
+
+def _by_names(run: Run) -> Iterator[Reason]:
+    for frame in run.context.frame.outwards():
+        if frame.node is None and frame.site is not None:
+            continue
+        parts = (
+            words(frame.function.rpartition(".")[2]) if frame.node is not None else words(_stem(frame.module))
+        )
+        evaluates = any(word in _EVALUATING for word in parts)
+        trains = any(word in _TRAINING for word in parts)
+        where = f"`{frame.function}`" if frame.node is not None else f"`{frame.module}`"
+        if evaluates and not trains:
+            yield Reason(2, f"it runs in {where}", frame.site or run.site)
+            return
+        if trains:
+            return
+
+
+def _stem(path: str) -> str:
+    return path.rpartition("/")[2].partition(".")[0]
+
+
+def _by_data(run: Run, trainings: list[Run]) -> Iterator[Reason]:
+    data = [feed for feed in run.feeds if not _is_flag(feed.value)]
+    for feed in data:
+        parts = {word for word in words(feed.text)} | {
+            word for word in words(feed.value.hint if isinstance(feed.value, Unknown) else "")
+        }
+        if parts & _EVALUATING and not parts & _TRAINING:
+            yield Reason(
+                2, f"it is fed `{feed.text}`" if feed.text else "it is fed evaluation data", feed.site
+            )
+            break
+    fed = {feed.key: feed.value for feed in data}
+    same = other = None
+    for training in trainings:
+        theirs = {feed.key: feed.value for feed in training.feeds if not _is_flag(feed.value)}
+        common = [key for key in fed if key in theirs]
+        if common and all(fed[key] is theirs[key] for key in common):
+            same = training
+        elif common and all(fed[key] is not theirs[key] for key in common):
+            other = training
+    if same is not None:
+        yield Reason(-3, "it is fed the training batch", same.site)
+    elif other is not None:
+        yield Reason(1, "it is fed other data than the train step", other.site)
+
+
+def _is_flag(value: Value) -> bool:
+    return isinstance(value, Const)
+
+
+def deliberate(contexts: Iterable[Context], names: Iterable[str] = ()) -> str | None:
+    """A sign that batch statistics at inference are meant: GAN samplers, style transfer, meta-learning,
+    re-estimated statistics. The word that says so, or None."""
+    for context in contexts:
+        for frame in context.frame.outwards():
+            found = _deliberate_word(frame)
+            if found:
+                return found
+    for name in names:
+        for word in words(name):
+            if word in _DELIBERATE:
+                return word
+    return None
+
+
+def _deliberate_word(frame: Frame) -> str | None:
+    for part in (*frame.function.split("."), _stem(frame.module)):
+        joined = "".join(words(part))
+        for word in (*words(part), joined):
+            if word in _DELIBERATE:
+                return word
+    return None
+
+
+def norms_in(run: Run, trace: Trace) -> list[NormCall]:
+    """The normalisations that a run certainly executes, in the order in which they were made."""
+    found = [node for node in executions(trace)[run].certain if node.op == Op.NORM]
+    return [node.attrs["call"] for node in sorted(found, key=_order)]
+
+
+def _order(node: Node) -> int:
+    return node.order
+
+
+def world_of(run: Run) -> World:
+    """What holds during a run."""
+    return run.world()

@@ -1,0 +1,70 @@
+"""Decides from the bytes of a file whether it is worth parsing."""
+
+from __future__ import annotations
+
+import enum
+import re
+
+
+class Relevance(enum.IntEnum):
+    """What a file speaks of."""
+
+    NONE = 0
+    """Nothing of interest: it need not be parsed."""
+    DRIVE = 1
+    """Training, evaluation or saving: of interest if it imports something that normalises."""
+    NORM = 2
+    """Normalisation: of interest by itself."""
+
+
+# Many expressions that each begin with fixed text are searched several times faster than one that has
+# them as alternatives.
+_NORM = tuple(
+    re.compile(word)
+    for word in (
+        rb"atch_?(?:[nN]orm|stat|moment)",
+        rb"ATCH_?NORM",
+        rb"MovingAverage",
+        rb"UPDATE_OPS",
+        rb"update_op",
+        rb"moving_(?:average|mean|var)",
+        rb"running_(?:mean|var|stat)",
+        rb"normalizer_(?:fn|param)",
+        rb"moments ?\(",
+        rb"InPlaceABN",
+    )
+)
+_DRIVE = tuple(
+    re.compile(word)
+    for word in (
+        rb"\.(?:minimize|backward|eval|train|run|fit|fit_generator|compile|predict|evaluate|step"
+        rb"|apply|restore|save|train_on_batch|test_on_batch|predict_on_batch) ?\(",
+        rb"Session",
+        rb"feed_dict",
+        rb"train_op",
+        rb"Estimator",
+        rb"GradientTape",
+        rb"_gradients ?\(",
+        rb"grad ?\(",
+        rb"no_grad",
+        rb"inference_mode",
+        rb"optimize_loss",
+        rb"mutable ?=",
+        rb"state_dict",
+        rb"Saver",
+        rb"Supervisor",
+        rb"SavedModel",
+        rb"saved_model",
+        rb"simple_save",
+        rb"export ?\(",
+        rb"freeze_graph",
+        rb"convert_variables",
+    )
+)
+
+
+def relevance(data: bytes) -> Relevance:
+    """The most that one of the words in the file says about it."""
+    if any(word.search(data) for word in _NORM):
+        return Relevance.NORM
+    return Relevance.DRIVE if any(word.search(data) for word in _DRIVE) else Relevance.NONE

@@ -1,0 +1,137 @@
+"""Who runs the update operations of a layer: the question behind the rules about statistics that never learn.
+
+In graph mode a layer in training mode leaves operations in a collection. For every train step this module
+tells, for each layer that it trains, what becomes of them.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+from bnlint.dataflow import Node, Op, Unknown, World, execution, sources
+from bnlint.phase import executions
+from bnlint.trace import CollectUpdates, NormCall, Run, Trace, TrainStep, Updates
+
+
+class Fate(enum.Enum):
+    """What becomes of a layer's update operations."""
+
+    RUN = "run"
+    UNKNOWN = "unknown"
+    NEVER_READ = "never read"
+    """Nothing in the program reads their collection."""
+    FILTERED_OUT = "filtered out"
+    """The collection is read with a scope that does not match them."""
+    READ_TOO_EARLY = "read too early"
+    """The collection is read only before the layer exists."""
+    UNUSED = "unused"
+    """They are collected, but nothing that runs depends on them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Neglect:
+    """The layers that a train step trains and whose updates share a fate."""
+
+    step: TrainStep
+    fate: Fate
+    calls: tuple[NormCall, ...]
+    reads: tuple[CollectUpdates, ...]
+    """Where their collection is read."""
+
+
+def trained(step: TrainStep, trace: Trace) -> list[NormCall]:
+    """The normalisations between a train step and its inputs that may be in training mode while it runs."""
+    found: list[NormCall] | None = trace.facts.setdefault("trained", {}).get(step)
+    if found is None:
+        runs = runs_of(step, trace)
+        worlds = [run.world() for run in runs] or [World(step.guards)]
+        executed = execution([step.node], World(step.guards))
+        found = []
+        for node in sorted(executed.nodes, key=lambda node: node.order):
+            if node.op == Op.NORM:
+                call: NormCall = node.attrs["call"]
+                if call.phase is None or any(call.training(world) is not False for world in worlds):
+                    found.append(call)
+        trace.facts["trained"][step] = found
+    return found
+
+
+def runs_of(step: TrainStep, trace: Trace) -> list[Run]:
+    """The runs that may execute a train step."""
+    return [run for run, executed in executions(trace).items() if step.node in executed]
+
+
+def updates_run(trace: Trace) -> set[Node]:
+    """The update operations that some run executes."""
+    found: set[Node] | None = trace.facts.get("updates run")
+    if found is None:
+        found = {
+            node for executed in executions(trace).values() for node in executed.nodes if node.op == Op.UPDATE
+        }
+        trace.facts["updates run"] = found
+    return found
+
+
+def neglected(trace: Trace) -> list[Neglect]:
+    """For every train step that runs, the layers whose updates are certainly not run, by fate."""
+    found: list[Neglect] | None = trace.facts.get("neglected")
+    if found is None:
+        found = trace.facts["neglected"] = _neglected(trace) if trace.driven else []
+    return found
+
+
+def _neglected(trace: Trace) -> list[Neglect]:
+    result = []
+    opaque = any(_opaque(run) for run in trace.of(Run))
+    for step in trace.of(TrainStep):
+        if not runs_of(step, trace) and not opaque:
+            continue
+        fates: dict[Fate, list[NormCall]] = {}
+        for call in trained(step, trace):
+            if call.updates is Updates.COLLECTED and call.update_nodes:
+                fate = _fate(call, step, trace, opaque)
+                if fate is not Fate.RUN and fate is not Fate.UNKNOWN:
+                    fates.setdefault(fate, []).append(call)
+        for fate, calls in fates.items():
+            reads = tuple(read for call in calls[:1] for read in _reads(call, trace))
+            result.append(Neglect(step, fate, tuple(calls), reads))
+    return result
+
+
+def _opaque(run: Run) -> bool:
+    """Whether nobody knows what a run fetches."""
+    return any(isinstance(fetched, Unknown) and not fetched.sources for fetched in run.fetches)
+
+
+def _reads(call: NormCall, trace: Trace) -> list[CollectUpdates]:
+    return [
+        read
+        for read in trace.of(CollectUpdates)
+        if read.collection == call.collection and read.graph is call.layer.graph
+    ]
+
+
+def _fate(call: NormCall, step: TrainStep, trace: Trace, opaque: bool) -> Fate:
+    nodes = set(call.update_nodes)
+    if call.collection is None or nodes & trace.escaped or trace.incomplete:
+        return Fate.UNKNOWN
+    if nodes & updates_run(trace) or nodes & execution([step.node], World(step.guards)).nodes:
+        return Fate.RUN
+    reads = _reads(call, trace)
+    if not reads:
+        named = {"UPDATE_OPS", call.collection}
+        return Fate.UNKNOWN if any(trace.mentions(name) for name in named) else Fate.NEVER_READ
+    if opaque or any(_escapes(read, trace) for read in reads):
+        return Fate.UNKNOWN
+    if any(nodes & set(read.contents) or read.live for read in reads):
+        return Fate.UNUSED
+    if all(read.order < call.order for read in reads):
+        return Fate.READ_TOO_EARLY
+    if any(read.scope is not None for read in reads):
+        return Fate.FILTERED_OUT
+    return Fate.UNKNOWN
+
+
+def _escapes(read: CollectUpdates, trace: Trace) -> bool:
+    return bool(sources(read.contents) & trace.escaped)

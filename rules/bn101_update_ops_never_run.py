@@ -1,0 +1,130 @@
+"""Batch-norm update operations that nothing in the program runs.
+
+## What it does
+
+Reports a train step (`minimize`, `apply_gradients`, …) of a graph-mode program that trains through batch
+normalisation whose update operations go to a collection that nobody reads.
+
+## Why it is bad
+
+`tf.layers.batch_normalization`, `tf.contrib.layers.batch_norm` and slim's `batch_norm` do not move their
+statistics themselves: in training mode they add update operations to `tf.GraphKeys.UPDATE_OPS` and leave it
+to the program to run them. If nothing does, the moving mean stays 0 and the moving variance 1. Training looks
+fine, because it uses the statistics of each batch; inference then passes the data on as good as unnormalised,
+and the accuracy in production is near chance.
+
+## When it is not a bug
+
+- `updates_collections=None`: the layer updates its statistics in place.
+- `slim.learning.create_train_op`, `tf.contrib.training.create_train_op`, `tf.contrib.layers.optimize_loss` and
+  the trainer of Keras run the updates themselves.
+- The updates are fetched together with the train step, or grouped with it.
+
+## Example
+
+```python
+x = tf.layers.batch_normalization(x, training=is_training)
+loss = tf.losses.softmax_cross_entropy(labels, tf.layers.dense(x, 10))
+train_op = tf.train.AdamOptimizer().minimize(loss)
+```
+
+## Use instead
+
+```python
+with tf.control_dependencies(tf.get_collection(tf.GraphKeys.UPDATE_OPS)):
+    train_op = tf.train.AdamOptimizer().minimize(loss)
+```
+
+## Fix safety
+
+The fix wraps the statement of the train step. It is safe when there is one optimizer, the statement comes after
+all layers and is not built inside a graph-level conditional; with several optimizers each would update the
+statistics of all networks, so the fix is only shown.
+
+## Confirmed by
+
+A training step must move the moving statistics (RP2), and they must converge to those of the data (RP5).
+
+## Known limits
+
+When the collection is read but the operations are not run, BN102 or BN103 says so. Programs whose training loop
+lives in a library that is not known are left alone.
+
+## References
+
+- TensorFlow 1.15, `tf.compat.v1.layers.batch_normalization`: the note on `UPDATE_OPS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from bnlint.findings import Applicability, Finding, Fix, Group, Step, WrapStatement
+from bnlint.rule import Rule
+from bnlint.trace import NormCall, Trace, TrainStep
+from bnlint.updates import Fate, Neglect, neglected, runs_of
+
+_HEADER = "{tf}.control_dependencies({tf}.get_collection({tf}.GraphKeys.UPDATE_OPS))"
+
+
+class UpdateOpsNeverRun(Rule):
+    """The update operations of batch normalisation are never run."""
+
+    code = "BN101"
+    name = "update-ops-never-run"
+    group = Group.ERROR
+
+    def check(self, trace: Trace) -> Iterator[Finding]:
+        """Report each train step once."""
+        for neglect in neglected(trace):
+            if neglect.fate is Fate.NEVER_READ:
+                yield self.finding(
+                    neglect.step.site, _message(neglect), _steps(neglect, trace), _fix(neglect, trace)
+                )
+            elif neglect.fate is Fate.FILTERED_OUT:
+                yield self.finding(neglect.step.site, _filtered(neglect), _steps(neglect, trace))
+
+
+def _message(neglect: Neglect) -> str:
+    count = len({id(call.layer) for call in neglect.calls})
+    layers = "1 batch-norm layer is" if count == 1 else f"{count} batch-norm layers are"
+    collection = neglect.calls[0].collection
+    name = "tf.GraphKeys.UPDATE_OPS" if collection == "update_ops" else f"the collection {collection!r}"
+    return f"{layers} trained here, but nothing runs the update operations in {name}: the moving statistics never move"
+
+
+def _filtered(neglect: Neglect) -> str:
+    return "the update operations of the trained layers are left out by the scope that filters the collection: their moving statistics never move"
+
+
+def _steps(neglect: Neglect, trace: Trace) -> tuple[Step, ...]:
+    steps = [Step(call.site, _normalised(call)) for call in _first_of_each_place(neglect.calls)[:3]]
+    steps.extend(Step(read.site, "the collection is read here with a scope") for read in neglect.reads[:1])
+    steps.append(Step(neglect.step.site, "trained here without the updates"))
+    for run in runs_of(neglect.step, trace)[:1]:
+        steps.append(Step(run.site, "the train step runs here"))
+    return tuple(steps)
+
+
+def _first_of_each_place(calls: tuple[NormCall, ...]) -> list[NormCall]:
+    return list({call.site: call for call in reversed(calls)}.values())[::-1]
+
+
+def _normalised(call: NormCall) -> str:
+    return "normalised here; the layer leaves its updates in the collection"
+
+
+def _fix(neglect: Neglect, trace: Trace) -> Fix:
+    step = neglect.step
+    if len({id(other) for other in trace.of(TrainStep)}) > 1:
+        return Fix(
+            Applicability.DISPLAY,
+            "run each network's own updates with its train step: several optimizers share the collection",
+        )
+    if step.node.branch or any(call.order > step.order for call in neglect.calls):
+        return Fix(Applicability.DISPLAY, "run the update operations together with the train step")
+    return Fix(
+        Applicability.SAFE,
+        "run the update operations before the train step",
+        (WrapStatement(step.site, _HEADER),),
+    )
