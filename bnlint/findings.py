@@ -143,12 +143,13 @@ class Problem:
 
 @dataclass(slots=True)
 class Summary:
-    """Figures of one run. ``seconds`` is wall time."""
+    """Figures of one run. ``seconds`` is wall time; ``analysed`` are the paths of the files that were parsed."""
 
     files: int = 0
     parsed: int = 0
     programs: int = 0
     seconds: float = 0.0
+    analysed: list[str] = field(default_factory=list)
 
 
 @dataclass(slots=True)

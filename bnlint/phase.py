@@ -234,3 +234,31 @@ def _order(node: Node) -> int:
 def world_of(run: Run) -> World:
     """What holds during a run."""
     return run.world()
+
+
+def runs_training(step: TrainStep, trace: Trace) -> list[Run]:
+    """The runs that certainly execute a train step."""
+    return [run for run, execution in executions(trace).items() if step.node in execution.certain]
+
+
+def training_outcome(condition: Value) -> bool | None:
+    """Which outcome of a condition means training; None when the condition is not about the phase."""
+    if isinstance(condition, Node):
+        if condition.op in (Op.EQUAL, Op.NOT_EQUAL) and isinstance(condition.inputs[1], Const):
+            wanted = condition.inputs[1].value
+            if isinstance(wanted, str):
+                parts = set(words(wanted))
+                means = True if parts & _TRAINING else False if parts & _EVALUATING else None
+                return means if means is None or condition.op == Op.EQUAL else not means
+            return None
+        if condition.op == Op.PLACEHOLDER and condition.attrs.get("dtype") == "bool":
+            name = condition.attrs.get("name")
+            return _named_outcome(name) if isinstance(name, str) else None
+        return None
+    return _named_outcome(condition.hint.rpartition(".")[2]) if isinstance(condition, Unknown) else None
+
+
+def _named_outcome(name: str) -> bool | None:
+    if not is_phase_name(name) or "mode" in words(name)[-1:]:
+        return None
+    return not set(words(name)) & _EVALUATING

@@ -79,7 +79,8 @@ def _cells(notebook: dict[str, Any]) -> list[Any]:
         # Format 3 had worksheets, in practice always one.
         sheets = notebook.get("worksheets")
         sheets = sheets if isinstance(sheets, list) else []
-        cells = [cell for sheet in sheets if isinstance(sheet, dict) for cell in sheet.get("cells") or ()]
+        cells = [sheet.get("cells") for sheet in sheets if isinstance(sheet, dict)]
+        cells = [cell for listed in cells if isinstance(listed, list) for cell in listed]
     if not isinstance(cells, list):
         raise NotebookError(1, "its cells are not a list")
     return cells

@@ -25,11 +25,12 @@ def normalise(text: str) -> str | None:
     replace. The number of lines stays the same."""
     edits: list[Edit] = []
     lines = logical_lines(text)
-    for line, following in zip_longest(lines, lines[1:]):
-        indentation = text[line.start : line.tokens[0].start]
-        if "\t" in indentation and "\n" not in indentation:
-            # Python 3 refuses indentation whose meaning depends on the width of a tab.
-            edits.append((line.start, line.tokens[0].start, indentation.expandtabs(TAB)))
+    indentations = [text[line.start : line.tokens[0].start] for line in lines]
+    # Python 3 refuses indentation whose meaning depends on the width of a tab.
+    mixed = any("\t" in white for white in indentations) and any(" " in white for white in indentations)
+    for line, following, white in zip_longest(lines, lines[1:], indentations):
+        if mixed and "\n" not in white:
+            edits.append((line.start, line.tokens[0].start, white.expandtabs(TAB)))
         edits += _tokens(line.tokens)
         edits += _lambdas(text, line.tokens)
         edits += _parameters(text, line, following)

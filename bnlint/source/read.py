@@ -11,8 +11,8 @@ from bnlint.source.module import Module
 from bnlint.source.notebook import Cell, NotebookError, code_cells
 from bnlint.source.repair import LeftOut, Repaired, UnreadableError, parse, repair
 
-LARGEST = 2_000_000
-"""A Python file of more bytes is taken for data; its tree would need more than half a gigabyte."""
+LARGEST = 1_000_000
+"""A Python file of more bytes is taken for data; its tree could need half a gigabyte."""
 LARGEST_NOTEBOOK = 30_000_000
 """Notebooks hold pictures, so they may be larger."""
 
@@ -37,10 +37,8 @@ def read(path: Path, display: str, data: bytes | None = None) -> Module | Proble
     notebook = path.suffix == ".ipynb"
     limit = LARGEST_NOTEBOOK if notebook else LARGEST
     if len(data) > limit:
-        size, most = len(data) / 1e6, limit // 1_000_000
-        return Problem(
-            display, 1, f"The file has {size:.1f} MB; at most {most} are read. Exclude it if it is generated."
-        )
+        size = f"The file has {len(data):,} bytes, more than the {limit:,} that are read."
+        return Problem(display, 1, f"{size} Exclude it if it is generated.")
     text, problems = _decode(data, display)
     if text is None:
         return problems[0]

@@ -171,11 +171,12 @@ class _Draft:
         """Empties the physical lines of some logical lines; ``pass`` stands for the one at ``index`` unless
         it is a clause like ``else`` or ``keep`` is false."""
         self._gone.update(self._starts[begin:end])
+        line = self._lines[index]
+        indentation = re.match(r"\s*", self._physical[line.first - 1])
         for number in range(self._lines[begin].first, self._lines[end - 1].last + 1):
             self._physical[number - 1] = ""
-        line = self._lines[index]
-        if keep and line.keyword not in _CLAUSES:
-            self._physical[line.first - 1] = " " * line.indent + "pass"
+        if keep and indentation and line.keyword not in _CLAUSES:
+            self._physical[line.first - 1] = indentation[0] + "pass"
 
     def _edit(self, line: Line, token: Token, new: str) -> None:
         """Replaces the first or the last token of a line."""

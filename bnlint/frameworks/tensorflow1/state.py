@@ -108,9 +108,8 @@ def unique_scope(machine: Machine, name: str) -> str:
     prefix = scope(machine).name
     if prefix is None:
         return name
-    counts = graph(machine).slots
     candidate, index = name, 0
-    while counts.get(("count", joined(prefix, candidate))):
+    while _count(machine, f"{prefix}/{candidate}" if prefix else candidate):
         index += 1
         candidate = f"{name}_{index}"
     return candidate

@@ -1,0 +1,41 @@
+# PYTHON makes the virtual environment; 3.10 or later.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format bench clean
+
+help:  ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
+
+# One stamp for each set of extras, so that a second run installs nothing.
+$(VENV)/.%: pyproject.toml setup.py | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$(subst base,,$*)]'
+	@touch $@
+
+$(BIN)/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "bnlint needs Python 3.10 or later; set PYTHON.")'
+	$(PYTHON) -m venv $(VENV)
+
+demo: $(VENV)/.base  ## install bnlint and check a small broken program
+	@echo '$$ bnlint check fixtures/demo'
+	@$(BIN)/bnlint check fixtures/demo; test $$? -eq 1
+
+test: $(VENV)/.test  ## install what the tests need and run them, with coverage
+	$(BIN)/python -m pytest -n auto --cov --cov-report=term
+
+lint: $(VENV)/.dev  ## style, format and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy bnlint rules
+
+format:  $(VENV)/.dev  ## format the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(VENV)/.bench  ## measure beside Ruff and Fixit; TREES="dir ..." names other code to measure on
+	$(BIN)/python benchmarks/bench.py $(TREES)
+
+clean:  ## remove what the targets above made
+	rm -rf $(VENV) build dist *.egg-info

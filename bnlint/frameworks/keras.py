@@ -1,0 +1,305 @@
+"""Keras, as far as graph-mode programs use it: its layers never add to a collection.
+
+A batch normalisation of Keras keeps its updates on the layer object (``layer.updates``); only Keras' own trainer
+runs them. Called without ``training`` it follows the enclosing call, else the global learning phase, which
+is inference unless the program says otherwise.
+"""
+
+from __future__ import annotations
+
+from bnlint.dataflow import Const, Node, Op, Unknown, Value
+from bnlint.frameworks.library import Framework, Handler
+from bnlint.frameworks.tensorflow1 import signatures
+from bnlint.frameworks.tensorflow1.graph import text
+from bnlint.frameworks.tensorflow1.norms import apply_norm
+from bnlint.frameworks.tensorflow1.state import graph, joined, make_variable, scope
+from bnlint.interpreter.machine import Machine
+from bnlint.interpreter.values import (
+    FALSE,
+    NONE,
+    TRUE,
+    ApiObject,
+    ApiRef,
+    Call,
+    Function,
+    Instance,
+    List,
+    Method,
+    Tuple,
+    contents,
+)
+from bnlint.trace import Arguments, ModeSwitch, NormLayer, Origin, Updates
+
+HANDLERS: dict[str, Handler] = {}
+PROPERTIES: dict[str, Handler] = {}
+
+_NORMS = ("BatchNormalization", "BatchNormalizationV1", "BatchNormalizationV2", "SyncBatchNormalization")
+_WEIGHTED = (
+    "Dense", "Conv1D", "Conv2D", "Conv3D", "Conv2DTranspose", "Conv3DTranspose", "SeparableConv2D", "DepthwiseConv2D",
+    "Convolution2D", "Convolution1D", "LSTM", "GRU", "SimpleRNN", "Embedding", "SeparableConv1D",
+)  # fmt: skip
+
+
+def learning_phase(machine: Machine, call: Call) -> Value:
+    """The global learning phase: what was set, else a placeholder that is False unless it is fed."""
+    found = machine.state.get("keras learning phase")
+    if isinstance(found, Value):
+        return found
+    return machine.interned(
+        ("keras learning phase", graph(machine)),
+        lambda: machine.node(
+            Op.PLACEHOLDER, (), call.site, default=FALSE, dtype="bool", name="keras_learning_phase"
+        ),
+    )
+
+
+def _set_learning_phase(machine: Machine, call: Call) -> Value:
+    value = machine.settle(call.get(0, "value") or Unknown("learning phase"))
+    machine.emit(ModeSwitch(machine.context(call.site), machine.tick(), None, value, call.name))
+    known = machine.constant(value)
+    machine.state["keras learning phase"] = Const(bool(known)) if isinstance(known, int) else value
+    return NONE
+
+
+# -- layers ------------------------------------------------------------------------------------------
+
+
+def _layer(machine: Machine, call: Call) -> Value:
+    made = ApiObject(call.name, call.site)
+    made.slots["arguments"] = signatures.KERAS_CLASS.bind(call)
+    made.slots["trainable"] = call.kwargs.get("trainable") or TRUE
+    made.slots["name"] = call.kwargs.get("name") or NONE
+    return made
+
+
+def _call_norm(machine: Machine, call: Call) -> Value:
+    holder = call.receiver
+    if isinstance(holder, Instance) and holder.cls.find("call") and not call.name.endswith(".call"):
+        return _call_model(machine, call)
+    assert isinstance(holder, ApiObject | Instance)
+    bound = signatures.KERAS_CALL.bind(call)
+    layer = holder.slots.get("norm layer")
+    if not isinstance(layer, NormLayer):
+        layer = _new_layer(machine, holder)
+    phase, origin = _phase(machine, call, bound)
+    value = signatures.KERAS_CALL.value(bound, "inputs")
+    output = apply_norm(machine, layer, value, phase, origin, Updates.ATTRIBUTE, bound, call.site)
+    updates = output.attrs["call"].update_nodes
+    holder.slots["update nodes"] = (*holder.slots.get("update nodes", ()), *updates)
+    return output
+
+
+def _new_layer(machine: Machine, holder: ApiObject | Instance) -> NormLayer:
+    built: Arguments = holder.slots.get("arguments") or Arguments(open=True)
+    name = joined(scope(machine).name, text(machine, holder.slots.get("name")))
+    kind = holder.kind if isinstance(holder, ApiObject) else "keras.layers.BatchNormalization"
+    layer = NormLayer(
+        machine.context(holder.site), machine.tick(), kind, "keras", name, graph(machine), built,
+        holder.slots.get("trainable") or TRUE,
+    )  # fmt: skip
+    machine.emit(layer)
+    for which, learned in (
+        ("beta", True),
+        ("gamma", True),
+        ("moving_mean", False),
+        ("moving_variance", False),
+    ):
+        make_variable(
+            machine, joined(name, which), holder.site, trainable=TRUE if learned else FALSE, moving=not learned,
+            shared=False,
+        )  # fmt: skip
+    holder.slots["norm layer"] = layer
+    return layer
+
+
+def _phase(machine: Machine, call: Call, bound: Arguments) -> tuple[Value, Origin]:
+    given = bound.value("training")
+    if given is not None and not (isinstance(given, Const) and given.value is None):
+        return given, Origin.ARGUMENT
+    if bound.open:
+        return Unknown("training"), Origin.ARGUMENT
+    context = machine.state.get("keras call", ())
+    if context:
+        return context[-1], Origin.CONTEXT
+    return learning_phase(machine, call), Origin.CONTEXT
+
+
+def _call_weighted(machine: Machine, call: Call) -> Value:
+    holder = call.receiver
+    if isinstance(holder, Instance) and holder.cls.find("call") and not call.name.endswith(".call"):
+        return _call_model(machine, call)
+    assert isinstance(holder, ApiObject | Instance)
+    weights = holder.slots.get("weights node")
+    if not isinstance(weights, Node):
+        weights = holder.slots["weights node"] = make_variable(machine, None, holder.site, shared=False)
+    inputs = (*contents((call.get(0, "inputs") or Unknown(),)), weights)
+    return machine.node(Op.WEIGHTED, inputs, call.site, weights=(weights,), api=call.name)
+
+
+def _input(machine: Machine, call: Call) -> Value:
+    return machine.node(
+        Op.PLACEHOLDER, (), call.site, default=None, dtype="", name=text(machine, call.kwargs.get("name"))
+    )
+
+
+def _call_layer(machine: Machine, call: Call) -> Value:
+    holder = call.receiver
+    kind = holder.kind if isinstance(holder, ApiObject) else "keras.layers.Layer"
+    return machine.node(kind, contents(call.values()), call.site)
+
+
+# -- models ------------------------------------------------------------------------------------------
+
+
+def _sequential(machine: Machine, call: Call) -> Value:
+    made = ApiObject("keras.Sequential", call.site)
+    given = machine.settle(call.get(0, "layers") or NONE)
+    made.slots["layers"] = List(given.items if isinstance(given, List | Tuple) else ())
+    return made
+
+
+def _add(machine: Machine, call: Call) -> Value:
+    holder = call.receiver
+    layers = holder.slots.get("layers") if isinstance(holder, ApiObject) else None
+    if isinstance(layers, List) and call.args:
+        machine.store.write(layers, "items", (*layers.items, call.args[0]))
+    return NONE
+
+
+def _call_sequential(machine: Machine, call: Call) -> Value:
+    holder = call.receiver
+    layers = holder.slots.get("layers") if isinstance(holder, ApiObject) else None
+    value = call.get(0, "inputs") or Unknown()
+    with_training = call.get(1, "training")
+    _enter(machine, with_training)
+    try:
+        for layer in layers.items if isinstance(layers, List) else ():
+            value = machine.call(layer, [value], {}, call.site)
+    finally:
+        _leave(machine, with_training)
+    return value
+
+
+def _model(machine: Machine, call: Call) -> Value:
+    made = ApiObject("keras.Model", call.site)
+    made.slots["outputs"] = call.get(1, "outputs") or Unknown("outputs")
+    made.slots["inputs"] = call.get(0, "inputs") or Unknown("inputs")
+    return made
+
+
+def _call_model(machine: Machine, call: Call) -> Value:
+    holder = call.receiver
+    if isinstance(holder, Instance):
+        method = holder.cls.find("call")
+        if not isinstance(method, Function):
+            return machine.unknown(holder.cls.name, *call.values())
+        training = call.kwargs.get("training")
+        kwargs = dict(call.kwargs)
+        names = {argument.arg for argument in (*method.node.args.args, *method.node.args.kwonlyargs)}
+        if "training" in kwargs and "training" not in names and method.node.args.kwarg is None:
+            del kwargs["training"]
+        _enter(machine, training)
+        try:
+            return machine.call(Method(holder, method), call.args, kwargs, call.site)
+        finally:
+            _leave(machine, training)
+    outputs = holder.slots.get("outputs") if isinstance(holder, ApiObject) else None
+    return machine.node("keras.Model", contents((*call.values(), outputs or Unknown())), call.site)
+
+
+def _enter(machine: Machine, training: Value | None) -> None:
+    if training is not None and not (isinstance(training, Const) and training.value is None):
+        machine.state["keras call"] = (*machine.state.get("keras call", ()), training)
+
+
+def _leave(machine: Machine, training: Value | None) -> None:
+    if training is not None and not (isinstance(training, Const) and training.value is None):
+        machine.state["keras call"] = machine.state["keras call"][:-1]
+
+
+# -- updates -----------------------------------------------------------------------------------------
+
+
+def _updates(machine: Machine, call: Call) -> Value:
+    return List(_update_nodes(machine, call.receiver or Unknown(), set()))
+
+
+def _update_nodes(machine: Machine, value: Value, seen: set[Value]) -> list[Value]:
+    """The updates that hang on a layer or on the layers inside a model."""
+    if value in seen or len(seen) > 500:
+        return []
+    seen.add(value)
+    if isinstance(value, ApiObject | Instance):
+        found: list[Value] = list(value.slots.get("update nodes", ()))
+        for slot in value.slots.values():
+            if isinstance(slot, Value):
+                found.extend(_update_nodes(machine, slot, seen))
+        return found
+    if isinstance(value, List | Tuple):
+        return [node for item in value.items for node in _update_nodes(machine, item, seen)]
+    if isinstance(value, Node):
+        from bnlint.dataflow import sources
+
+        return [
+            node
+            for source in sources((value,))
+            if isinstance(source, Node) and source.op == Op.NORM
+            for node in source.attrs["call"].update_nodes
+        ]
+    return []
+
+
+def _inherited(machine: Machine, instance: Instance, base: ApiRef, name: str) -> Value | None:
+    if name == "updates":
+        return List(_update_nodes(machine, instance, set()))
+    return None
+
+
+for _name in _NORMS:
+    HANDLERS[f"keras.layers.{_name}"] = _layer
+    HANDLERS[f"keras.layers.{_name}.__call__"] = _call_norm
+    HANDLERS[f"keras.layers.{_name}.call"] = _call_norm
+    PROPERTIES[f"keras.layers.{_name}.updates"] = _updates
+    HANDLERS[f"keras.layers.{_name}.get_updates_for"] = _updates
+for _name in _WEIGHTED:
+    HANDLERS[f"keras.layers.{_name}"] = _layer
+    HANDLERS[f"keras.layers.{_name}.__call__"] = _call_weighted
+for _name in ("Activation", "ReLU", "LeakyReLU", "Dropout", "Flatten", "MaxPooling2D", "AveragePooling2D", "Reshape",
+              "GlobalAveragePooling2D", "ZeroPadding2D", "UpSampling2D", "Lambda", "PReLU", "Softmax"):  # fmt: skip
+    HANDLERS[f"keras.layers.{_name}"] = _layer
+    HANDLERS[f"keras.layers.{_name}.__call__"] = _call_layer
+for _name in ("keras.Model", "keras.Sequential"):
+    PROPERTIES[f"{_name}.updates"] = _updates
+    HANDLERS[f"{_name}.get_updates_for"] = _updates
+HANDLERS.update(
+    {
+        "keras.Input": _input,
+        "keras.Model": _model,
+        "keras.Model.__call__": _call_model,
+        "keras.layers.Layer.__call__": _call_model,
+        "keras.Sequential": _sequential,
+        "keras.Sequential.add": _add,
+        "keras.Sequential.__call__": _call_sequential,
+        "keras.backend.learning_phase": learning_phase,
+        "keras.backend.set_learning_phase": _set_learning_phase,
+    }
+)
+
+FRAMEWORK = Framework(
+    name="keras",
+    roots={"keras": "keras", "tf_keras": "keras"},
+    aliases={
+        "keras.layers.Input": "keras.Input",
+        "keras.models.Model": "keras.Model",
+        "keras.models.Sequential": "keras.Sequential",
+        "keras.engine.training.Model": "keras.Model",
+        "keras.layers.normalization": "keras.layers",
+        "keras.layers.core": "keras.layers",
+        "keras.layers.convolutional": "keras.layers",
+        "keras.layers.experimental.SyncBatchNormalization": "keras.layers.SyncBatchNormalization",
+        "keras.engine.topology.Layer": "keras.layers.Layer",
+    },
+    handlers=HANDLERS,
+    properties=PROPERTIES,
+    inherited=_inherited,
+)

@@ -1,0 +1,95 @@
+"""Comparing dataflow paths: what lies between two uses of weights, and where two paths through code part."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from bnlint.dataflow import Choice, Context, Node, Op, Unknown, Value, World, sources
+from bnlint.findings import Location
+from bnlint.trace import Trace
+
+
+@dataclass(slots=True)
+class Segment:
+    """What stands before an operation with weights, back to the operations with weights before it."""
+
+    norms: set[Node] = field(default_factory=set)
+    before: set[Node] = field(default_factory=set)
+    """The preceding operations with weights."""
+    known: bool = True
+    """False when something on the way is not known or not decided in this world."""
+
+    @property
+    def weights(self) -> set[Value]:
+        """The variables of the preceding operations."""
+        return {weight for node in self.before for weight in node.attrs["weights"]}
+
+
+def segment_before(node: Node, world: World) -> Segment:
+    """The segment that ends at an operation with weights, in a world."""
+    result = Segment()
+    weights = set(node.attrs["weights"])
+    pending: list[Value] = [value for value in node.inputs if value not in weights]
+    seen: set[Value] = set()
+    while pending:
+        value = pending.pop()
+        if value in seen:
+            continue
+        seen.add(value)
+        if isinstance(value, Unknown):
+            result.known = result.known and not any(isinstance(source, Node) for source in sources((value,)))
+        elif isinstance(value, Choice):
+            options = list(world.alternatives(value))
+            result.known = result.known and len(options) == 1
+            pending.extend(options)
+        elif isinstance(value, Node):
+            _step_back(value, world, result, pending)
+    return result
+
+
+def _step_back(node: Node, world: World, result: Segment, pending: list[Value]) -> None:
+    if node.op == Op.WEIGHTED:
+        result.before.add(node)
+    elif node.op == Op.NORM:
+        result.norms.add(node)
+        pending.append(node.attrs["call"].input)
+    elif node.op == Op.COND:
+        outcome = world.truth(node.inputs[0])
+        result.known = result.known and outcome is not None
+        pending.extend(node.inputs[1:] if outcome is None else [node.inputs[1 if outcome else 2]])
+    elif node.op not in (Op.VARIABLE, Op.PLACEHOLDER):
+        pending.extend(node.inputs)
+
+
+def parting(here: Context, there: Context) -> Location:
+    """The place in ``here`` where its way through the calls first differs from that of ``there``."""
+    mine, other = list(_way(here)), list(_way(there))
+    for one, two in zip(mine, other, strict=False):
+        if one != two:
+            return one
+    return mine[min(len(mine), len(other) + 1) - 1]
+
+
+def _way(context: Context) -> Iterator[Location]:
+    for frame in reversed(list(context.frame.outwards())):
+        if frame.site is not None:
+            yield frame.site
+    yield context.site
+
+
+def enclosing_if(trace: Trace, site: Location) -> Location | None:
+    """The innermost ``if`` statement around a place of the program."""
+    for path, tree in zip(trace.files, trace.trees, strict=False):
+        if path != site.path or site.cell is not None:
+            continue
+        found: ast.If | None = None
+        for node in ast.walk(tree):
+            if isinstance(node, ast.If) and node.lineno <= site.line <= (node.end_lineno or node.lineno):
+                if found is None or node.lineno >= found.lineno:
+                    found = node
+        if found is not None:
+            end = found.test.end_lineno or found.lineno, (found.test.end_col_offset or found.test.col_offset) + 1
+            return Location(path, found.lineno, found.col_offset + 1, *end)
+    return None

@@ -1,0 +1,112 @@
+"""Finds the rules: one in each file of ``bnlint.rules``, and those that other distributions offer.
+
+A distribution offers rules by an entry point in the group ``bnlint.rules`` that names a module::
+
+    [project.entry-points."bnlint.rules"]
+    my-rules = "my_package.my_rule"
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import pkgutil
+import sys
+from collections.abc import Iterable, Iterator
+from importlib import import_module
+from types import ModuleType
+
+from bnlint.rule import Rule
+
+ENTRY_POINTS = "bnlint.rules"
+
+
+class RegistryError(Exception):
+    """The rules cannot be used as they are; the text says why and what to do."""
+
+
+@functools.cache
+def rules() -> tuple[Rule, ...]:
+    """All rules, by code.
+
+    Raises RegistryError if a rule cannot be loaded, or if two have the same code.
+    """
+    known: dict[str, Rule] = {}
+    for module in (*_own_modules(), *_offered_modules()):
+        for rule in _rules_in(module):
+            other = known.setdefault(rule.code, rule)
+            if other is not rule:
+                raise RegistryError(
+                    f"The code {rule.code} is used by two rules, in {_file(other)} and in {_file(rule)}. "
+                    "Give one of them another code."
+                )
+    return tuple(known[code] for code in sorted(known))
+
+
+def _own_modules() -> Iterator[ModuleType]:
+    try:
+        package = import_module("bnlint.rules")
+    except ModuleNotFoundError:
+        raise RegistryError(
+            "The rules of bnlint are missing. Install bnlint with pip; it cannot run from a bare checkout."
+        ) from None
+    for info in pkgutil.iter_modules(package.__path__, "bnlint.rules."):
+        yield import_module(info.name)
+
+
+def _offered_modules() -> Iterator[ModuleType]:
+    if not any(map(_offers_rules, sys.path)):
+        return
+    from importlib.metadata import entry_points
+
+    for entry in entry_points(group=ENTRY_POINTS):
+        try:
+            module = entry.load()
+        except Exception as error:  # code of others may raise whatever it likes
+            raise RegistryError(
+                f"The rules {entry.value!r} cannot be imported ({type(error).__name__}: {error}). "
+                "Repair or uninstall the distribution that offers them."
+            ) from error
+        if not isinstance(module, ModuleType):
+            raise RegistryError(
+                f"The entry point {entry.name!r} in the group {ENTRY_POINTS!r} names {entry.value!r}, which is "
+                "not a module. It must name the module that holds the rules."
+            )
+        yield module
+
+
+def _offers_rules(folder: str) -> bool:
+    """Whether a folder of ``sys.path`` has a distribution with entry points for rules.
+
+    Nearly always there is none, and looking takes a tenth of the time of importing importlib.metadata.
+    """
+    try:
+        with os.scandir(folder or ".") as entries:
+            names = [entry.path for entry in entries if entry.name.endswith((".dist-info", ".egg-info"))]
+    except OSError:
+        return False
+    return any(f"[{ENTRY_POINTS}]".encode() in _bytes(os.path.join(name, "entry_points.txt")) for name in names)
+
+
+def _bytes(path: str) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError:
+        return b""
+
+
+def _rules_in(module: ModuleType) -> Iterable[Rule]:
+    for value in list(vars(module).values()):
+        if isinstance(value, type) and issubclass(value, Rule) and value.__module__ == module.__name__:
+            missing = [name for name in ("code", "name", "group") if not hasattr(value, name)]
+            missing += sorted(value.__abstractmethods__)
+            if missing:
+                raise RegistryError(
+                    f"The rule {value.__name__} in {module.__file__} lacks {', '.join(missing)}. Add what is missing."
+                )
+            yield value()
+
+
+def _file(rule: Rule) -> str:
+    return str(sys.modules[type(rule).__module__].__file__)

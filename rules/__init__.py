@@ -1,0 +1,1 @@
+"""One file per rule; imported as ``bnlint.rules``."""

@@ -1,0 +1,180 @@
+"""An evaluation path that uses the trained weights but leaves out the batch norm between them.
+
+## What it does
+
+Compares the dataflow paths over the same weights: where training normalises between two uses of weights and an
+evaluation of the same weights does not, the first operation of the evaluation path that goes without is reported.
+A layer that is only built while training (`if is_training: x = batch_norm(x)`) is the same bug in one function.
+
+## Why it is bad
+
+The weights were learned for normalised inputs. Without the layer they get inputs of another scale and mean, and
+the outputs have nothing to do with those in training: accuracy falls to chance although the loss was fine.
+
+## When it is not a bug
+
+- The condition is a design switch (`if use_batch_norm`), not the phase.
+- The second path is trained too, so it is a network of its own (siamese branches, discriminators).
+
+## Example
+
+```python
+hidden = tf.nn.relu(tf.contrib.layers.batch_norm(tf.matmul(x, w1)))
+loss = cost(tf.matmul(hidden, w2))
+train_step = tf.train.AdamOptimizer().minimize(loss)
+valid_hidden = tf.nn.relu(tf.matmul(valid_x, w1))
+valid_prediction = tf.nn.softmax(tf.matmul(valid_hidden, w2))
+```
+
+## Use instead
+
+Build training and evaluation with one function, sharing the layer's variables, and tell it the phase:
+
+```python
+def network(x, is_training):
+    hidden = tf.contrib.layers.batch_norm(tf.matmul(x, w1), is_training=is_training, scope="bn", reuse=tf.AUTO_REUSE)
+    return tf.matmul(tf.nn.relu(hidden), w2)
+```
+
+## Fix safety
+
+There is no automatic fix: which statistics the evaluation should use is a decision.
+
+## Confirmed by
+
+The same layers must run in the training and in the inference graph (RP7), and the inference output must be the
+formula with the moving statistics (RP4).
+
+## Known limits
+
+Paths with operations that the analysis does not know are left alone, and so are separate checkpointed programs.
+
+## References
+
+- Ioffe and Szegedy 2015, *Batch Normalization*, section 3.1: inference uses the population statistics.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from bnlint.dataflow import Choice, Node, Op, Value, World
+from bnlint.findings import Finding, Group, Step
+from bnlint.paths import Segment, enclosing_if, parting, segment_before
+from bnlint.phase import executions, runs_training, training_outcome
+from bnlint.rule import Rule
+from bnlint.trace import NormCall, Run, Trace, TrainStep
+
+
+class EvaluationSkipsNorm(Rule):
+    """An evaluation path over trained weights goes without their batch norm."""
+
+    code = "BN301"
+    name = "evaluation-skips-norm"
+    group = Group.ERROR
+
+    def check(self, trace: Trace) -> Iterator[Finding]:
+        """Report each evaluation path once, at its first operation that goes without."""
+        yield from self._compared(trace)
+        yield from self._built_for_training_only(trace)
+
+    def _compared(self, trace: Trace) -> Iterator[Finding]:
+        training = _training_uses(trace)
+        if not training:
+            return
+        trained = {node for uses in training.values() for node, _ in uses}
+        for run, executed in executions(trace).items():
+            if any(node.op == Op.TRAIN for node in executed.nodes):
+                continue
+            skipping: set[Value] = set()
+            for node in sorted(executed.certain, key=lambda node: node.order):
+                if node.op != Op.WEIGHTED or node in trained:
+                    continue
+                counterpart = _skipped(node, run.world(), training)
+                if counterpart is None:
+                    continue
+                follows = segment_before(node, run.world()).before & skipping
+                skipping.add(node)
+                if not follows:
+                    yield self._finding(trace, run, node, *counterpart)
+
+    def _finding(self, trace: Trace, run: Run, node: Node, use: Node, norm: Node) -> Finding:
+        place = parting(node.context, use.context)
+        if node.site == use.site:
+            place = enclosing_if(trace, norm.site) or place
+        steps = [
+            Step(norm.site, "training normalises here"),
+            Step(use.site, "and passes the result on to these weights"),
+            Step(node.site, "the same weights, without the normalisation"),
+            Step(run.site, "which this run evaluates"),
+        ]
+        return self.finding(
+            place, "evaluation uses the trained weights but skips the batch norm that training has before them", steps
+        )
+
+    def _built_for_training_only(self, trace: Trace) -> Iterator[Finding]:
+        for node in trace.nodes:
+            for value in node.inputs:
+                if isinstance(value, Choice):
+                    for norm in _only_in_training(value):
+                        place = enclosing_if(trace, norm.site)
+                        if place is None:
+                            continue
+                        yield self.finding(
+                            place,
+                            "the batch norm is only built while training: inference passes the input on unnormalised",
+                            (
+                                Step(norm.site, "normalised here, in training only"),
+                                Step(node.site, "inference arrives here without it"),
+                            ),
+                        )
+
+
+def _training_uses(trace: Trace) -> dict[Value, list[tuple[Node, World]]]:
+    """Where training uses each variable, with the world of the training run."""
+    found: dict[Value, list[tuple[Node, World]]] = {}
+    for step in trace.of(TrainStep):
+        for run in runs_training(step, trace):
+            for node in executions(trace)[run].certain:
+                if node.op == Op.WEIGHTED:
+                    for weight in node.attrs["weights"]:
+                        found.setdefault(weight, []).append((node, run.world()))
+    return found
+
+
+def _skipped(node: Node, world: World, training: dict[Value, list[tuple[Node, World]]]) -> tuple[Node, Node] | None:
+    """The use of the same weights in training before which there is a norm that is missing here, and that norm."""
+    here = segment_before(node, world)
+    uses = [use for weight in node.attrs["weights"] for use in training.get(weight, ())]
+    if not uses or here.norms or not here.known:
+        return None
+    segments = [(use, segment_before(use, theirs)) for use, theirs in uses]
+    if not all(segment.known and segment.norms and _alike(segment, here) for _, segment in segments):
+        return None
+    use, segment = segments[0]
+    return use, min(segment.norms, key=lambda norm: norm.order)
+
+
+def _alike(there: Segment, here: Segment) -> bool:
+    return there.weights == here.weights
+
+
+def _only_in_training(value: Choice) -> Iterator[NormCall]:
+    """The norms of a choice whose other alternative is their own input, taken when the phase is not training."""
+    for guards, option in value.options:
+        norm = _norm_of(option)
+        if norm is None:
+            continue
+        for others, other in value.options:
+            if other is norm.input and any(
+                training_outcome(condition) == outcome and (condition, not outcome) in others
+                for condition, outcome in guards
+            ):
+                yield norm
+
+
+def _norm_of(value: Value) -> NormCall | None:
+    if isinstance(value, Node) and value.op == Op.NORM:
+        call: NormCall = value.attrs["call"]
+        return call
+    return None
