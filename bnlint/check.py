@@ -75,6 +75,7 @@ class _Check:
         self.modules: dict[Path, Module | None] = {}
         self.found: dict[tuple[object, ...], Finding] = {}
         self.crashed: set[str] = set()
+        self.unread: list[Problem] = []
         self.cwd = Path.cwd()
 
     def run(self) -> Report:
@@ -96,6 +97,7 @@ class _Check:
         self.rules = _selected(self.options)
         self.library = Library()
         self._programs(wanted)
+        self._ask(Trace("", driven=False, problems=tuple(self.unread)))
         self.report.findings = sorted(
             self.found.values(), key=lambda finding: (finding.location, finding.code, finding.message)
         )
@@ -150,12 +152,10 @@ class _Check:
     def _read(self, path: Path) -> Module | None:
         if path not in self.modules:
             result = read(path, self._display(path), self.linker.data.get(path))
-            if isinstance(result, Problem):
-                self.report.problems.append(result)
-                self.modules[path] = None
-            else:
-                self.report.problems.extend(result.problems)
-                self.modules[path] = result
+            problems = [result] if isinstance(result, Problem) else result.problems
+            self.unread.extend(problems)
+            self.report.problems.extend(problems)
+            self.modules[path] = None if isinstance(result, Problem) else result
         return self.modules[path]
 
     def _display(self, path: Path) -> str:

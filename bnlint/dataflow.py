@@ -11,7 +11,7 @@ asked under a world, many alternatives become single values.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -60,10 +60,16 @@ class Choice(Value):
 class Frame:
     """One call on the way from the entry to a place: which function, and where it was called."""
 
-    __slots__ = ("function", "module", "node", "parent", "site")
+    __slots__ = ("function", "locate", "module", "node", "parent", "site")
 
     def __init__(
-        self, function: str, module: str, node: Any, site: Location | None, parent: Frame | None
+        self,
+        function: str,
+        module: str,
+        node: Any,
+        site: Location | None,
+        parent: Frame | None,
+        locate: Callable[[Any], Location],
     ) -> None:
         self.function = function
         """Qualified name of the function, or the module's name at top level."""
@@ -74,6 +80,8 @@ class Frame:
         self.site = site
         """The call, None for the entry."""
         self.parent = parent
+        self.locate = locate
+        """Where a part of the definition is written."""
 
     def outwards(self) -> Iterator[Frame]:
         """This frame and its callers, innermost first."""

@@ -85,7 +85,9 @@ def _offers_rules(folder: str) -> bool:
             names = [entry.path for entry in entries if entry.name.endswith((".dist-info", ".egg-info"))]
     except OSError:
         return False
-    return any(f"[{ENTRY_POINTS}]".encode() in _bytes(os.path.join(name, "entry_points.txt")) for name in names)
+    return any(
+        f"[{ENTRY_POINTS}]".encode() in _bytes(os.path.join(name, "entry_points.txt")) for name in names
+    )
 
 
 def _bytes(path: str) -> bytes:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from bnlint.dataflow import Context, Execution, Guards, Node, Value, World, execution
-from bnlint.findings import Location
+from bnlint.findings import Location, Problem
 
 
 class Updates(enum.Enum):
@@ -292,6 +292,8 @@ class Trace:
     """False when functions were interpreted on their own: nobody knows what their callers do."""
     incomplete: str = ""
     """Why the analysis stopped early, or empty."""
+    problems: tuple[Problem, ...] = ()
+    """What could not be read of the files."""
     trees: tuple[ast.AST, ...] = ()
     """The syntax trees of the files, where there are any."""
     events: list[Event] = field(default_factory=list)

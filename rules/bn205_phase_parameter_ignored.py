@@ -51,7 +51,7 @@ import ast
 from collections.abc import Iterator
 
 from bnlint.dataflow import Const
-from bnlint.findings import Applicability, Finding, Fix, Group, Location, SetKeyword, Step
+from bnlint.findings import Applicability, Finding, Fix, Group, SetKeyword, Step
 from bnlint.phase import is_phase_name
 from bnlint.rule import Rule
 from bnlint.trace import NormCall, Origin, Trace
@@ -79,13 +79,7 @@ class PhaseParameterIgnored(Rule):
                 if parameter in seen:
                     continue
                 seen.add(parameter)
-                site = Location(
-                    call.context.frame.module,
-                    parameter.lineno,
-                    parameter.col_offset + 1,
-                    parameter.lineno,
-                    parameter.col_offset + 1 + len(parameter.arg),
-                )
+                site = call.context.frame.locate(parameter)
                 yield self.finding(
                     site,
                     f"`{definition.name}` takes the phase as `{parameter.arg}` but never reads it: "

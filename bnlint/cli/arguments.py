@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import os
 import pkgutil
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 import bnlint
 import bnlint.report
@@ -48,8 +48,7 @@ def _add_check(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "paths",
         metavar="PATH",
         nargs="*",
-        type=Path,
-        default=[Path(".")],
+        default=["."],
         help="a file or folder (default: the current folder)",
     )
     rules = check.add_argument_group("rules")
@@ -82,11 +81,10 @@ def _add_check(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     output.add_argument("--exit-zero", action="store_true", help="exit with 0 also when there are findings")
 
 
-def _folder(text: str) -> Path:
-    path = Path(text)
-    if not path.is_dir():
+def _folder(text: str) -> str:
+    if not os.path.isdir(text):
         raise argparse.ArgumentTypeError(f"there is no folder {text!r}")
-    return path
+    return text
 
 
 class _Formatter(argparse.HelpFormatter):

@@ -44,13 +44,16 @@ def _check(arguments: Namespace) -> int:
     select = _codes(arguments.select, "--select")
     ignore = _codes(arguments.ignore, "--ignore")
 
+    from pathlib import Path
+
     from bnlint.check import Options, check
 
+    root = arguments.project_root
     progress = Progress()
     try:
         report = check(
-            arguments.paths,
-            Options(select, ignore, arguments.project_root),
+            [Path(path) for path in arguments.paths],
+            Options(select, ignore, Path(root) if root else None),
             None if arguments.quiet else progress,
         )
     finally:
@@ -60,7 +63,7 @@ def _check(arguments: Namespace) -> int:
         for problem in report.problems:
             say(f"{problem.path}:{problem.line}: {problem.message}")
         return 2 if report.problems else 0
-    from bnlint.report import Style
+    from bnlint.report._style import Style
 
     style = Style(
         colour=colours(sys.stdout),
@@ -102,7 +105,9 @@ def _codes(values: Sequence[str] | None, option: str) -> tuple[str, ...]:
     """The codes that an option gives, each of which is the beginning of a rule's code."""
     if values is None:
         return ()
-    codes = dict.fromkeys(code.strip().upper() for value in values for code in value.split(",") if code.strip())
+    codes = dict.fromkeys(
+        code.strip().upper() for value in values for code in value.split(",") if code.strip()
+    )
     if not codes:
         raise Failure(f"{option} needs the code of a rule, such as BN101; `bnlint rules` lists them.")
     from bnlint.registry import rules
@@ -124,7 +129,9 @@ def _unknown(code: str) -> str:
     if code.lower() in names:
         close = [code.lower()]
     else:
-        close = get_close_matches(code.upper(), names.values(), 1) or get_close_matches(code.lower(), names, 1)
+        close = get_close_matches(code.upper(), names.values(), 1) or get_close_matches(
+            code.lower(), names, 1
+        )
     question = f" Did you mean {names.get(close[0], close[0])}?" if close else ""
     return f"There is no rule {code!r}.{question} `bnlint rules` lists the rules."
 

@@ -166,7 +166,8 @@ def _run(machine: Machine, function: Function, made: Call) -> Value:
     machine.entered.add(node)
     if function.decorators:
         made = machine.libraries.decorated(machine, function, made)
-    frame = Frame(function.qualname, function.scope.module.source.display, node, made.site, machine.frame)
+    source = function.scope.module.source
+    frame = Frame(function.qualname, source.display, node, made.site, machine.frame, source.location)
     scope = Scope(function.scope.module, frame, _enclosing(function), function.owner)
     _bind(machine, function, made, scope)
     saved = (machine.frame, machine.activation, machine.guards, machine.depth)

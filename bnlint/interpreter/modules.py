@@ -141,7 +141,9 @@ class Modules:
         if hasattr(module, "scope"):
             return
         source = self._read(module.path)
-        frame = Frame(module.name, source.display if source else str(module.path), None, None, None)
+        display = source.display if source else str(module.path)
+        locate = source.location if source else (lambda node: Location(display, 1, 1, 1, 1))
+        frame = Frame(module.name, display, None, None, None, locate)
         module.scope = Scope(module, frame)
         module.scope.slots["__name__"] = Const(module.name)
         module.scope.slots["__file__"] = Unknown("__file__")

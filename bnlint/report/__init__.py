@@ -1,18 +1,1 @@
 """Output formats: each public module of this package is one and has ``render(report, style) -> str``."""
-
-from __future__ import annotations
-
-from dataclasses import dataclass
-
-
-@dataclass(frozen=True, slots=True)
-class Style:
-    """How a text format may look."""
-
-    colour: bool = False
-    width: int = 100
-    """Columns of the terminal."""
-    summary: bool = True
-    """Whether to end with a line that sums up."""
-    statistics: bool = False
-    """Whether to count the findings of each rule."""

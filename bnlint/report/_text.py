@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from bnlint.findings import Group, Location, Report
-from bnlint.report import Style
+from bnlint.report._style import Style
 
 
 def place(location: Location) -> str:
@@ -34,7 +34,9 @@ def closing(report: Report, style: Style) -> list[str]:
 
 def _summary(report: Report) -> str:
     figures = report.summary
-    looked = f"{_count(figures.files, 'file')}, {_count(figures.programs, 'program')}, {figures.seconds:.1f} s"
+    looked = (
+        f"{_count(figures.files, 'file')}, {_count(figures.programs, 'program')}, {figures.seconds:.1f} s"
+    )
     if report.findings:
         groups = Counter(finding.group for finding in report.findings)
         parts = ", ".join(_count(groups[group], group.value) for group in Group if groups[group])
@@ -42,7 +44,9 @@ def _summary(report: Report) -> str:
         verdict = f"Found {parts} in {_count(files, 'file')}"
     else:
         verdict = "Found nothing"
-    missed = f", could not check everything: {_count(len(report.problems), 'problem')}" if report.problems else ""
+    missed = (
+        f", could not check everything: {_count(len(report.problems), 'problem')}" if report.problems else ""
+    )
     return f"{verdict}{missed} ({looked})."
 
 

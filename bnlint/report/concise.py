@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bnlint.findings import Report
-from bnlint.report import Style
+from bnlint.report._style import Style
 from bnlint.report._text import closing, place, plain
 
 

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from bnlint.findings import Finding, Fix, Report, Step
-from bnlint.report import Style
+from bnlint.report._style import Style
 
 VERSION = 1
 """Changes when a key is removed or gets another meaning."""
