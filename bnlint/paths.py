@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from bnlint.dataflow import Choice, Context, Node, Op, Unknown, Value, World, sources
 from bnlint.findings import Location
-from bnlint.trace import Trace
 
 
 @dataclass(slots=True)
@@ -22,9 +21,15 @@ class Segment:
     """False when something on the way is not known or not decided in this world."""
 
     @property
-    def weights(self) -> set[Value]:
+    def weights(self) -> set[object]:
         """The variables of the preceding operations."""
-        return {weight for node in self.before for weight in node.attrs["weights"]}
+        return {identity(weight) for node in self.before for weight in node.attrs["weights"]}
+
+
+def identity(variable: Node) -> object:
+    """What makes a variable the same one in another graph, after a checkpoint: its name, if that is known."""
+    name = variable.attrs.get("name")
+    return name if name is not None else variable
 
 
 def segment_before(node: Node, world: World) -> Segment:
@@ -79,17 +84,16 @@ def _way(context: Context) -> Iterator[Location]:
     yield context.site
 
 
-def enclosing_if(trace: Trace, site: Location) -> Location | None:
-    """The innermost ``if`` statement around a place of the program."""
-    for path, tree in zip(trace.files, trace.trees, strict=False):
-        if path != site.path or site.cell is not None:
-            continue
-        found: ast.If | None = None
-        for node in ast.walk(tree):
-            if isinstance(node, ast.If) and node.lineno <= site.line <= (node.end_lineno or node.lineno):
-                if found is None or node.lineno >= found.lineno:
-                    found = node
-        if found is not None:
-            end = found.test.end_lineno or found.lineno, (found.test.end_col_offset or found.test.col_offset) + 1
-            return Location(path, found.lineno, found.col_offset + 1, *end)
-    return None
+def enclosing_if(norm: Context) -> Location | None:
+    """The innermost ``if`` statement around a place, in the function that it belongs to."""
+    frame = norm.frame
+    found: ast.If | None = None
+    for node in ast.walk(frame.node) if frame.node is not None else ():
+        if isinstance(node, ast.If):
+            whole = frame.locate(node)
+            if whole.cell == norm.site.cell and whole.line <= norm.site.line <= whole.end_line:
+                found = node
+    if found is None:
+        return None
+    whole, test = frame.locate(found), frame.locate(found.test)
+    return replace(whole, end_line=test.end_line, end_column=test.end_column)

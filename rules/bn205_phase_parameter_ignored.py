@@ -100,15 +100,21 @@ def _mode(call: NormCall) -> str:
 def _unread(definition: Definition) -> list[ast.arg]:
     """The phase parameters that the body never mentions."""
     spec = definition.args
-    read = {node.id for statement in definition.body for node in ast.walk(statement) if isinstance(node, ast.Name)}
+    read = {
+        node.id for statement in definition.body for node in ast.walk(statement) if isinstance(node, ast.Name)
+    }
     if "locals" in read:
         return []
     parameters = (*spec.posonlyargs, *spec.args, *spec.kwonlyargs)
-    return [parameter for parameter in parameters if is_phase_name(parameter.arg) and parameter.arg not in read]
+    return [
+        parameter for parameter in parameters if is_phase_name(parameter.arg) and parameter.arg not in read
+    ]
 
 
 def _fix(call: NormCall, name: str) -> Fix | None:
     keyword = _PHASE_KEYWORDS.get(call.layer.api)
     if keyword is None or call.via or call.origin is not Origin.DEFAULT:
         return None
-    return Fix(Applicability.UNSAFE, f"hand `{name}` on to the layer", (SetKeyword(call.site, keyword, name),))
+    return Fix(
+        Applicability.UNSAFE, f"hand `{name}` on to the layer", (SetKeyword(call.site, keyword, name),)
+    )

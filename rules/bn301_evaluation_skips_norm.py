@@ -60,10 +60,10 @@ from collections.abc import Iterator
 
 from bnlint.dataflow import Choice, Node, Op, Value, World
 from bnlint.findings import Finding, Group, Step
-from bnlint.paths import Segment, enclosing_if, parting, segment_before
+from bnlint.paths import Segment, enclosing_if, identity, parting, segment_before
 from bnlint.phase import executions, runs_training, training_outcome
 from bnlint.rule import Rule
-from bnlint.trace import NormCall, Run, Trace, TrainStep
+from bnlint.trace import NormCall, Run, Save, Trace, TrainStep
 
 
 class EvaluationSkipsNorm(Rule):
@@ -80,28 +80,29 @@ class EvaluationSkipsNorm(Rule):
 
     def _compared(self, trace: Trace) -> Iterator[Finding]:
         training = _training_uses(trace)
-        if not training:
-            return
         trained = {node for uses in training.values() for node, _ in uses}
+        restored = {save.graph for save in trace.of(Save) if save.restores}
         for run, executed in executions(trace).items():
-            if any(node.op == Op.TRAIN for node in executed.nodes):
+            if not training or any(node.op == Op.TRAIN for node in executed.nodes):
                 continue
-            skipping: set[Value] = set()
+            skipping: set[Node] = set()
             for node in sorted(executed.certain, key=lambda node: node.order):
                 if node.op != Op.WEIGHTED or node in trained:
                     continue
-                counterpart = _skipped(node, run.world(), training)
-                if counterpart is None:
-                    continue
-                follows = segment_before(node, run.world()).before & skipping
-                skipping.add(node)
-                if not follows:
-                    yield self._finding(trace, run, node, *counterpart)
+                here = segment_before(node, run.world())
+                counterpart = _counterpart(node, here, training, restored)
+                if counterpart is not None:
+                    if not here.before & skipping:
+                        yield self._finding(run, node, here, *counterpart)
+                    skipping.add(node)
 
-    def _finding(self, trace: Trace, run: Run, node: Node, use: Node, norm: Node) -> Finding:
-        place = parting(node.context, use.context)
+    def _finding(self, run: Run, node: Node, here: Segment, use: Node, norm: Node) -> Finding:
+        first = min((node, *here.before), key=lambda other: other.order)
+        place = first.site
         if node.site == use.site:
-            place = enclosing_if(trace, norm.site) or place
+            place = parting(node.context, use.context)
+            if norm.context.frame.node is node.context.frame.node:
+                place = enclosing_if(norm.context) or first.site
         steps = [
             Step(norm.site, "training normalises here"),
             Step(use.site, "and passes the result on to these weights"),
@@ -109,7 +110,9 @@ class EvaluationSkipsNorm(Rule):
             Step(run.site, "which this run evaluates"),
         ]
         return self.finding(
-            place, "evaluation uses the trained weights but skips the batch norm that training has before them", steps
+            place,
+            "evaluation uses the trained weights but skips the batch norm that training has before them",
+            steps,
         )
 
     def _built_for_training_only(self, trace: Trace) -> Iterator[Finding]:
@@ -117,7 +120,7 @@ class EvaluationSkipsNorm(Rule):
             for value in node.inputs:
                 if isinstance(value, Choice):
                     for norm in _only_in_training(value):
-                        place = enclosing_if(trace, norm.site)
+                        place = enclosing_if(norm.context)
                         if place is None:
                             continue
                         yield self.finding(
@@ -130,33 +133,38 @@ class EvaluationSkipsNorm(Rule):
                         )
 
 
-def _training_uses(trace: Trace) -> dict[Value, list[tuple[Node, World]]]:
+Uses = dict[object, list[tuple[Node, World]]]
+
+
+def _training_uses(trace: Trace) -> Uses:
     """Where training uses each variable, with the world of the training run."""
-    found: dict[Value, list[tuple[Node, World]]] = {}
+    found: Uses = {}
     for step in trace.of(TrainStep):
         for run in runs_training(step, trace):
             for node in executions(trace)[run].certain:
                 if node.op == Op.WEIGHTED:
                     for weight in node.attrs["weights"]:
-                        found.setdefault(weight, []).append((node, run.world()))
+                        found.setdefault(identity(weight), []).append((node, run.world()))
     return found
 
 
-def _skipped(node: Node, world: World, training: dict[Value, list[tuple[Node, World]]]) -> tuple[Node, Node] | None:
+def _counterpart(
+    node: Node, here: Segment, training: Uses, restored: set[object]
+) -> tuple[Node, Node] | None:
     """The use of the same weights in training before which there is a norm that is missing here, and that norm."""
-    here = segment_before(node, world)
-    uses = [use for weight in node.attrs["weights"] for use in training.get(weight, ())]
+    uses = [
+        (use, world)
+        for weight in node.attrs["weights"]
+        for use, world in training.get(identity(weight), ())
+        if use.graph is node.graph or node.graph in restored
+    ]
     if not uses or here.norms or not here.known:
         return None
-    segments = [(use, segment_before(use, theirs)) for use, theirs in uses]
-    if not all(segment.known and segment.norms and _alike(segment, here) for _, segment in segments):
+    segments = [(use, segment_before(use, world)) for use, world in uses]
+    if not all(there.known and there.norms and there.weights == here.weights for _, there in segments):
         return None
-    use, segment = segments[0]
-    return use, min(segment.norms, key=lambda norm: norm.order)
-
-
-def _alike(there: Segment, here: Segment) -> bool:
-    return there.weights == here.weights
+    use, there = segments[0]
+    return use, min(there.norms, key=lambda norm: norm.order)
 
 
 def _only_in_training(value: Choice) -> Iterator[NormCall]:

@@ -81,7 +81,9 @@ class EvaluationBuildsOwnStatistics(Rule):
         for run, executed in executions(trace).items():
             if any(node.op == Op.TRAIN for node in executed.nodes):
                 continue
-            if not any(weight in weights for node in executed.certain for weight in node.attrs.get("weights", ())):
+            if not any(
+                weight in weights for node in executed.certain for weight in node.attrs.get("weights", ())
+            ):
                 continue
             for node in sorted(executed.nodes, key=lambda node: node.order):
                 call = _call_of(node)
@@ -136,6 +138,8 @@ def _twin(call: NormCall, trained: list[NormCall]) -> NormCall | None:
     """The trained layer that this one should have been: made at the same place, or for the same input."""
     for other in trained:
         if other.layer.graph is call.layer.graph and other.layer.name is not None:
-            if other.site == call.site or (other.input is call.input and other.output.branch and call.output.branch):
+            if other.site == call.site or (
+                other.input is call.input and other.output.branch and call.output.branch
+            ):
                 return other
     return None

@@ -551,7 +551,7 @@ def _loop(machine: Machine, call: Call) -> Value:
 def _variable(machine: Machine, call: Call) -> Value:
     initial = call.get(0, "initial_value")
     trainable = call.get(1, "trainable") or TRUE
-    name = joined(state(machine).names[-1], text(machine, call.kwargs.get("name")))
+    name = unique_name(machine, text(machine, call.kwargs.get("name")))
     return make_variable(machine, name, call.site, initial=initial, trainable=trainable, shared=False)
 
 

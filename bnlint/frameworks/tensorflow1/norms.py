@@ -15,6 +15,7 @@ from bnlint.frameworks.tensorflow1.state import (
     close_scope,
     graph,
     joined,
+    kept,
     make_variable,
     open_scope,
     scope,
@@ -58,7 +59,7 @@ def layer_at(
     close_scope(machine, full)
     holder = graph(machine)
     key = ("layer", full)
-    found = holder.slots.get(key)
+    found = kept(machine, key)
     if full is not None and isinstance(found, ApiObject):
         return found.slots["layer"]  # type: ignore[no-any-return]
     layer = NormLayer(
@@ -75,9 +76,9 @@ def layer_at(
             machine, joined(full, name), site, trainable=trainable if learned else FALSE, moving=not learned
         )
     if full is not None:
-        kept = ApiObject("layer", site)
-        kept.slots["layer"] = layer
-        machine.store.write(holder, key, kept)
+        made = ApiObject("layer", site)
+        made.slots["layer"] = layer
+        machine.store.write(holder, key, made)
     return layer
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from bnlint.dataflow import Const, Node, Unknown, Value
+from bnlint.dataflow import Choice, Const, Node, Unknown, Value
 from bnlint.findings import Location
 from bnlint.interpreter.values import FALSE, NONE, TRUE, ApiObject, List, Mutable, Place
 
@@ -150,6 +150,16 @@ def unique_name(machine: Machine, name: str | None) -> str | None:
     return full if not count else f"{full}_{count}"
 
 
+def kept(machine: Machine, key: tuple[str, object]) -> Value | None:
+    """What the graph keeps under a key; a thing that only some branches made counts as made."""
+    found = graph(machine).slots.get(key)
+    if isinstance(found, Choice):
+        found = machine.settle(found)
+        if isinstance(found, Choice):
+            found = found.options[0][1]
+    return found if isinstance(found, Value) else None
+
+
 # -- variables ---------------------------------------------------------------------------------------
 
 
@@ -168,7 +178,7 @@ def make_variable(
     holder = graph(machine)
     key = ("variable", name)
     if shared and name is not None:
-        found = holder.slots.get(key)
+        found = kept(machine, key)
         if isinstance(found, Node):
             return found
     control, machine.control = machine.control, ()
@@ -220,6 +230,7 @@ __all__ = [
     "context",
     "graph",
     "joined",
+    "kept",
     "make_variable",
     "open_scope",
     "pop_arguments",
