@@ -11,7 +11,7 @@ help:  ## list the targets
 
 # One stamp for each set of extras, so that a second run installs nothing.
 $(VENV)/.%: pyproject.toml setup.py | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$(subst base,,$*)]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '$(if $(filter base,$*),.,.[$*])'
 	@touch $@
 
 $(BIN)/python:

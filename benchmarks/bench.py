@@ -2,9 +2,9 @@
 
     python benchmarks/bench.py [--rounds N] [TREE ...]
 
-Each TREE is a folder with Python code; without any, a tree of 400 files is generated. The tools take turns, so
-that what else the machine does disturbs all of them alike; of each the fastest and the median run are printed,
-and ratios are those of the fastest. Fixit takes long, so it runs once. Each program starts cold, caches are off.
+Each TREE is a folder with Python code; without any, a tree of 400 files is generated. The tools take turns,
+so that what else the machine does disturbs all of them alike; of each the fastest and the median run are
+printed, and ratios are those of the fastest. Fixit takes long, so it runs once. Nothing is cached.
 """
 
 from __future__ import annotations

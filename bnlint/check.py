@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import ast
+import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bnlint.findings import Finding, Group, Problem, Report
-from bnlint.frameworks.library import Library
-from bnlint.interpreter.program import interpret, interpret_alone
 from bnlint.program.link import Linker
 from bnlint.program.project import Project, find_root
-from bnlint.rule import Rule
-from bnlint.source.discover import discover
+from bnlint.source.discover import discover, display_path
 from bnlint.source.gate import Relevance
-from bnlint.source.module import Module
-from bnlint.source.read import read
-from bnlint.trace import Trace
+
+if TYPE_CHECKING:
+    from bnlint.rule import Rule
+    from bnlint.source.module import Module
+    from bnlint.trace import Trace
 
 _STACK = 512 * 1024 * 1024
 _RECURSION = 60_000
@@ -39,29 +40,28 @@ class Options:
 
 def check(paths: Sequence[Path], options: Options, progress: Progress | None = None) -> Report:
     """Check files and folders; runs in a thread of its own because deep programs need a deep stack."""
-    outcome: list[Report | BaseException] = []
+    reports: list[Report] = []
+    errors: list[BaseException] = []
 
     def work() -> None:
         try:
-            outcome.append(_Check(paths, options, progress).run())
+            reports.append(_Check(paths, options, progress).run())
         except BaseException as error:  # handed on to the caller's thread
-            outcome.append(error)
+            errors.append(error)
 
     limit = sys.getrecursionlimit()
-    sys.setrecursionlimit(_RECURSION)
     size = threading.stack_size(_STACK)
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
+    sys.setrecursionlimit(_RECURSION)
     try:
-        while thread.is_alive():
-            thread.join(0.2)
+        thread = threading.Thread(target=work, daemon=True)
+        thread.start()
+        thread.join()
     finally:
         threading.stack_size(size)
         sys.setrecursionlimit(limit)
-    result = outcome[0]
-    if isinstance(result, BaseException):
-        raise result
-    return result
+    if errors:
+        raise errors[0]
+    return reports[0]
 
 
 class _Check:
@@ -76,114 +76,103 @@ class _Check:
         self.found: dict[tuple[object, ...], Finding] = {}
         self.crashed: set[str] = set()
         self.unread: list[Problem] = []
-        self.cwd = Path.cwd()
+        self.wanted: set[str] = set()
+        """Display paths of the files whose findings are asked for."""
+        self.rules: list[Rule] = []
 
     def run(self) -> Report:
+        """Everything that is to be said about the paths."""
         start = time.perf_counter()
-        root = self.options.project_root or _common_root(self.paths)
+        first = Path(os.path.abspath(self.paths[0] if self.paths else Path.cwd()))
+        root = Path(os.path.abspath(self.options.project_root or find_root(first)))
         wanted, problems = discover(self.paths, root=root)
         self.report.problems.extend(problems)
-        self.wanted = {self._display(path) for path in wanted}
+        self.wanted = {display_path(path) for path in wanted}
         files = wanted
-        if not any(path.resolve() == root.resolve() for path in self.paths):
+        if not any(Path(os.path.abspath(path)) == root for path in self.paths):
             around, _ = discover([root], root=root)
             files = list(dict.fromkeys([*wanted, *around]))
         self.linker = Linker(Project(root), files)
         for path, reason in self.linker.unreadable:
-            self.report.problems.append(
-                Problem(self._display(path), 1, f"The file cannot be read: {reason}.")
-            )
-        self.report.summary.files = len(wanted)
-        self.rules = _selected(self.options)
-        self.library = Library()
-        self._programs(wanted)
-        self._ask(Trace("", driven=False, problems=tuple(self.unread)))
+            message = f"The file cannot be read ({reason}). Check that it is there and readable."
+            self.report.problems.append(Problem(display_path(path), 1, message))
+        if any(relevance is Relevance.NORM for relevance in self.linker.relevance.values()):
+            self._interpret(set(wanted))
+        summary = self.report.summary
+        summary.files = len(wanted)
+        summary.analysed = sorted(module.display for module in self.modules.values() if module is not None)
+        summary.parsed = len(summary.analysed)
         self.report.findings = sorted(
             self.found.values(), key=lambda finding: (finding.location, finding.code, finding.message)
         )
-        self.report.summary.parsed = sum(module is not None for module in self.modules.values())
-        self.report.summary.seconds = time.perf_counter() - start
+        summary.seconds = time.perf_counter() - start
         return self.report
 
-    def _programs(self, wanted: Iterable[Path]) -> None:
+    def _interpret(self, wanted: set[Path]) -> None:
+        """Interpret the programs of the wanted files; what this needs is only imported now."""
+        from bnlint.frameworks.library import Library
+        from bnlint.interpreter.program import interpret, interpret_alone
+        from bnlint.trace import Trace
+
+        self.rules = _selected(self.options)
+        library = Library()
+        project = self.linker.project
         entered: set[ast.AST] = set()
-        mine = set(wanted)
-        programs = [program for program in self.linker.programs() if program.files & mine]
-        for program in programs:
-            self.progress(f"interpreting {self._display(program.entry)}")
-            trace, seen = interpret(program.entry, self.linker.project, self._read, self.library)
-            entered |= seen
-            self.report.summary.programs += 1
-            self._ask(trace)
+        for program in self.linker.programs():
+            if program.files & wanted:
+                self.progress(f"interpreting {display_path(program.entry)}")
+                trace, seen = interpret(program.entry, project, self._read, library)
+                entered |= seen
+                self.report.summary.programs += 1
+                self._ask(trace)
         for path in self.linker.files:
-            if path in mine and self.linker.relevance[path] & Relevance.NORM:
-                for trace in interpret_alone(path, self.linker.project, self._read, self.library, entered):
+            if path in wanted and self.linker.relevance[path] is Relevance.NORM:
+                for trace in interpret_alone(path, project, self._read, library, entered):
                     self._ask(trace)
+        self._ask(Trace("", driven=False, problems=tuple(self.unread)))
 
     def _ask(self, trace: Trace) -> None:
         for rule in self.rules:
             try:
                 findings = list(rule.check(trace))
-            except (
-                ArithmeticError,
-                AssertionError,
-                AttributeError,
-                LookupError,
-                TypeError,
-                ValueError,
-                RecursionError,
-            ) as error:
-                if rule.code not in self.crashed:
-                    self.crashed.add(rule.code)
-                    where = f"{type(error).__name__}: {error}"
-                    self.report.problems.append(
-                        Problem(
-                            trace.entry,
-                            1,
-                            f"The rule {rule.code} failed on this program ({where}); the other rules were asked.",
-                        )
-                    )
+            except Exception as error:  # the bug of one rule must not silence the others
+                self._note_crash(rule, trace, error)
                 continue
             for finding in findings:
                 if finding.location.path in self.wanted:
                     key = (finding.code, finding.location, finding.location.cell)
                     self.found.setdefault(key, finding)
 
+    def _note_crash(self, rule: Rule, trace: Trace, error: Exception) -> None:
+        if rule.code not in self.crashed:
+            self.crashed.add(rule.code)
+            message = (
+                f"The rule {rule.code} failed on this program ({type(error).__name__}: {error}); the other "
+                "rules were asked. Please report it."
+            )
+            self.report.problems.append(Problem(trace.entry, 1, message))
+
     def _read(self, path: Path) -> Module | None:
+        from bnlint.source.read import read
+
         if path not in self.modules:
-            result = read(path, self._display(path), self.linker.data.get(path))
+            result = read(path, display_path(path), self.linker.data.get(path))
             problems = [result] if isinstance(result, Problem) else result.problems
             self.unread.extend(problems)
             self.report.problems.extend(problems)
             self.modules[path] = None if isinstance(result, Problem) else result
         return self.modules[path]
 
-    def _display(self, path: Path) -> str:
-        try:
-            return path.relative_to(self.cwd).as_posix()
-        except ValueError:
-            try:
-                return path.resolve().relative_to(self.cwd).as_posix()
-            except ValueError:
-                return path.as_posix()
-
-
-def _common_root(paths: Sequence[Path]) -> Path:
-    return find_root((paths[0] if paths else Path.cwd()).resolve())
-
 
 def _selected(options: Options) -> list[Rule]:
     from bnlint.registry import rules
 
-    default = {Group.ERROR, Group.WARNING}
     chosen = []
     for rule in rules():
-        named = any(rule.code.startswith(code) or code == "ALL" for code in options.select)
-        if options.select and not named:
-            continue
-        if not options.select and rule.group not in default:
-            continue
-        if any(rule.code.startswith(code) for code in options.ignore):
-            continue
-        chosen.append(rule)
+        if options.select:
+            wanted = any(code == "ALL" or rule.code.startswith(code) for code in options.select)
+        else:
+            wanted = rule.group in (Group.ERROR, Group.WARNING)
+        if wanted and not any(rule.code.startswith(code) for code in options.ignore):
+            chosen.append(rule)
     return chosen

@@ -165,7 +165,8 @@ class Op:
     NORM = "norm"
     """A normalisation; ``attrs["call"]`` is its :class:`~bnlint.trace.NormCall`."""
     MOMENTS = "moments"
-    """Mean or variance of a batch; ``attrs``: ``axes``, ``which`` ("mean" or "variance"), ``of``."""
+    """Mean or variance over some axes; ``attrs``: ``which`` ("mean" or "variance"), ``of``, ``axes`` (a tuple,
+    None when not all are known), ``batch`` (whether the batch's axis is among them, None when not known)."""
     PLACEHOLDER = "placeholder"
     """Fed by a run; ``attrs["default"]`` is its default value or None, ``attrs["dtype"]`` its type."""
     VARIABLE = "variable"
@@ -350,9 +351,33 @@ def _executed_by(node: Node, certain: bool, world: World, result: Execution) -> 
         for side, value in zip((True, False), branches, strict=False):
             if outcome is None or outcome == side:
                 yield value, certain and outcome is not None
+            for outside, alone in _captured(value, (predicate, side), world):
+                yield outside, certain and alone
     else:
         for value in node.inputs:
             yield value, certain
+
+
+def _captured(value: Value, guard: Guard, world: World) -> Iterator[tuple[Value, bool]]:
+    """What a branch of a graph-level conditional takes from outside: it is computed whichever side is taken.
+
+    With each value comes whether that is certain.
+    """
+    pending = [(value, True)]
+    seen: set[Value] = set()
+    while pending:
+        inner, certain = pending.pop()
+        if inner in seen:
+            continue
+        seen.add(inner)
+        if isinstance(inner, Choice):
+            options = list(world.alternatives(inner))
+            pending.extend((option, certain and len(options) == 1) for option in options)
+        elif isinstance(inner, Node):
+            if guard not in inner.branch:
+                yield inner, certain
+            elif inner.op != Op.VARIABLE:
+                pending.extend((needed, certain) for needed in (*inner.inputs, *inner.control))
 
 
 def sources(values: Iterable[Value], *, through_state: bool = False) -> set[Value]:

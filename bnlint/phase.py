@@ -12,9 +12,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
-from bnlint.dataflow import Const, Context, Frame, Node, Op, Unknown, Value, World
+from bnlint.dataflow import Choice, Const, Context, Frame, Node, Op, Unknown, Value, World
 from bnlint.findings import Location
-from bnlint.trace import Declared, Execution, NormCall, Run, Save, Trace, TrainStep
+from bnlint.trace import Declared, Execution, Feed, NormCall, Run, Save, Trace, TrainStep
 
 _PHASE_NAMES = frozenset(
     "train training istraining istrain trainphase phasetrain phase trainmode intraining bntrain bntraining "
@@ -120,7 +120,7 @@ def _verdict(run: Run, trace: Trace) -> Verdict:
             if node in execution.certain:
                 return Verdict(Role.TRAIN, (Reason(0, "it runs a train step", step.site),))
             return Verdict(Role.UNKNOWN)
-    if any(isinstance(fetched, Unknown) for fetched in run.fetches):
+    if any(isinstance(fetched, Unknown) for fetched in run.fetches) or _only_moves_state(run.fetches):
         return Verdict(Role.UNKNOWN)
     reasons = [reason for reason in _evidence(run, trace) if reason.weight]
     total = sum(reason.weight for reason in reasons)
@@ -130,20 +130,49 @@ def _verdict(run: Run, trace: Trace) -> Verdict:
     return Verdict(Role.EVALUATE, tuple(reason for reason in reasons if reason.weight > 0))
 
 
+def _only_moves_state(fetches: Iterable[Value]) -> bool:
+    """Whether a run is made for its effects alone, such as one that estimates the statistics anew."""
+    found = list(fetches)
+    while any(isinstance(value, Node) and value.op == Op.GROUP for value in found):
+        found = [
+            inner
+            for value in found
+            for inner in (value.inputs if isinstance(value, Node) and value.op == Op.GROUP else (value,))
+        ]
+    effects = (Op.UPDATE, Op.ASSIGN, Op.AVERAGE_APPLY)
+    return bool(found) and all(isinstance(value, Node) and value.op in effects for value in found)
+
+
+def evaluations(trace: Trace) -> list[tuple[Run, Verdict]]:
+    """The runs that evaluate, each with the reasons for that."""
+    verdicts = [(run, role(run, trace)) for run in executions(trace)]
+    return [(run, verdict) for run, verdict in verdicts if verdict.role is Role.EVALUATE]
+
+
 def _evidence(run: Run, trace: Trace) -> Iterator[Reason]:
     trainings = training_runs(trace)
     yield from _by_names(run)
-    yield from _by_data(run, trainings)
+    yield from _by_data(run, trainings, trace)
     if not trainings and not any(True for _ in trace.of(TrainStep)):
         restores = [context for save in trace.of(Save) for context in save.restores]
         if restores:
             yield Reason(2, "the program restores a checkpoint and never trains", restores[0].site)
         elif trace.driven:
             yield Reason(1, "the program never trains", run.site)
+    yield from _by_network(run, trainings, trace)
     for training in trainings:
         if run.order > training.order and not set(training.context.loops) <= set(run.context.loops):
             yield Reason(1, "it comes after the training loop", training.site)
             break
+
+
+def _by_network(run: Run, trainings: list[Run], trace: Trace) -> Iterator[Reason]:
+    """A second network over trained layers, that no train step runs."""
+    own = norms_in(run, trace)
+    trained = {call for training in trainings for call in norms_in(training, trace)}
+    layers = {call.layer for call in trained}
+    if own and not trained.intersection(own) and all(call.layer in layers for call in own):
+        yield Reason(2, "it runs a second network over the trained layers", own[0].site)
 
 
 def _by_names(run: Run) -> Iterator[Reason]:
@@ -167,21 +196,15 @@ def _stem(path: str) -> str:
     return path.rpartition("/")[2].partition(".")[0]
 
 
-def _by_data(run: Run, trainings: list[Run]) -> Iterator[Reason]:
-    data = [feed for feed in run.feeds if not _is_flag(feed.value)]
-    for feed in data:
-        parts = {word for word in words(feed.text)} | {
-            word for word in words(feed.value.hint if isinstance(feed.value, Unknown) else "")
-        }
-        if parts & _EVALUATING and not parts & _TRAINING:
-            yield Reason(
-                2, f"it is fed `{feed.text}`" if feed.text else "it is fed evaluation data", feed.site
-            )
-            break
-    fed = {feed.key: feed.value for feed in data}
+def _by_data(run: Run, trainings: list[Run], trace: Trace) -> Iterator[Reason]:
+    named = _evaluation_data(run)
+    if named is not None:
+        text = f"it is fed `{named.text}`" if named.text else "it is fed evaluation data"
+        yield Reason(2, text, named.site)
+    fed = _data(run)
     same = other = None
     for training in trainings:
-        theirs = {feed.key: feed.value for feed in training.feeds if not _is_flag(feed.value)}
+        theirs = _data(training)
         common = [key for key in fed if key in theirs]
         if common and all(fed[key] is theirs[key] for key in common):
             same = training
@@ -191,6 +214,46 @@ def _by_data(run: Run, trainings: list[Run]) -> Iterator[Reason]:
         yield Reason(-3, "it is fed the training batch", same.site)
     elif other is not None:
         yield Reason(1, "it is fed other data than the train step", other.site)
+        theirs = _data(other)
+        if not any(_alike(value, theirs[key]) for key, value in fed.items() if key in theirs):
+            yield from _by_siblings(run, trace)
+
+
+def _by_siblings(run: Run, trace: Trace) -> Iterator[Reason]:
+    """A run beside this one that fetches the same and is an evaluation."""
+    for sibling in executions(trace):
+        if (
+            sibling is not run
+            and set(sibling.fetches) == set(run.fetches)
+            and sibling.context.frame is run.context.frame
+            and sibling.context.loops == run.context.loops
+            and sibling.site != run.site
+            and _evaluation_data(sibling) is not None
+        ):
+            yield Reason(1, "it computes the same as the evaluation beside it", sibling.site)
+            return
+
+
+def _evaluation_data(run: Run) -> Feed | None:
+    """What is fed to a run and is called evaluation data."""
+    for feed in run.feeds:
+        if not _is_flag(feed.value):
+            hint = feed.value.hint if isinstance(feed.value, Unknown) else ""
+            parts = {*words(feed.text), *words(hint)}
+            if parts & _EVALUATING and not parts & _TRAINING:
+                return feed
+    return None
+
+
+def _data(run: Run) -> dict[Value, Value]:
+    return {feed.key: feed.value for feed in run.feeds if not _is_flag(feed.value)}
+
+
+def _alike(one: Value, other: Value) -> bool:
+    """Whether two unknown values come from the same function, such as ``next_batch``."""
+    return (
+        isinstance(one, Unknown) and isinstance(other, Unknown) and bool(one.hint) and one.hint == other.hint
+    )
 
 
 def _is_flag(value: Value) -> bool:
@@ -206,7 +269,10 @@ def deliberate(contexts: Iterable[Context], names: Iterable[str] = ()) -> str | 
             if found:
                 return found
     for name in names:
-        for word in words(name):
+        parts = words(name)
+        if "batchstat" in "".join(parts):
+            return "batch statistics"
+        for word in parts:
             if word in _DELIBERATE:
                 return word
     return None
@@ -225,6 +291,54 @@ def norms_in(run: Run, trace: Trace) -> list[NormCall]:
     """The normalisations that a run certainly executes, in the order in which they were made."""
     found = [node for node in executions(trace)[run].certain if node.op == Op.NORM]
     return [node.attrs["call"] for node in sorted(found, key=_order)]
+
+
+def norms_reached(run: Run, trace: Trace) -> list[NormCall]:
+    """The normalisations that a run executes whatever its data, in some configuration of the program.
+
+    Unlike :func:`norms_in` this takes every alternative of an undecided choice, except those of the phase.
+    """
+    found: dict[Run, list[NormCall]] = trace.facts.setdefault("norms reached", {})
+    if run not in found:
+        nodes = sorted(_reached(run), key=_order)
+        found[run] = [node.attrs["call"] for node in nodes if node.op == Op.NORM]
+    return found[run]
+
+
+def _reached(run: Run) -> set[Node]:
+    world = run.world()
+    pending: list[Value] = list(run.fetches)
+    seen: set[Value] = set()
+    nodes: set[Node] = set()
+    while pending:
+        value = pending.pop()
+        if value in seen or value in world.fed:
+            continue
+        seen.add(value)
+        if isinstance(value, Choice):
+            pending.extend(option for guards, option in value.options if _configures(guards, world))
+        elif isinstance(value, Node) and _configures((*value.context.guards, *value.branch), world):
+            nodes.add(value)
+            if value.op == Op.COND:
+                predicate, *sides = value.inputs
+                outcome = world.truth(predicate)
+                pending.extend(
+                    (predicate, *(sides[:1] if outcome else sides[1:2] if outcome is False else ()))
+                )
+            elif value.op != Op.VARIABLE:
+                pending.extend((*value.inputs, *value.control))
+    return nodes
+
+
+def _configures(guards: Guards, world: World) -> bool:
+    """Whether guards may hold in a world and, where it leaves them open, are not about the phase."""
+    for condition, outcome in guards:
+        known = world.truth(condition)
+        if known is None and training_outcome(condition) is not None:
+            return False
+        if known is not None and known != outcome:
+            return False
+    return True
 
 
 def _order(node: Node) -> int:
@@ -262,3 +376,30 @@ def _named_outcome(name: str) -> bool | None:
     if not is_phase_name(name) or "mode" in words(name)[-1:]:
         return None
     return not set(words(name)) & _EVALUATING
+
+
+_FLAGS = frozenset({"center", "scale", "training", "is_training", "trainable", "reuse", "renorm", "fused"})
+
+
+def misplaced_flag(call: NormCall) -> str | None:
+    """The parameter of a normalisation, itself no flag, that got a phase by position; None when all is well."""
+    for name in call.arguments.positional[1:]:
+        argument = call.arguments.named.get(name)
+        if argument is not None and name not in _FLAGS and _is_phase(argument.value):
+            return name
+    return None
+
+
+def _is_phase(value: Value) -> bool:
+    """Whether a value certainly is a flag."""
+    if isinstance(value, Const):
+        return isinstance(value.value, bool)
+    if isinstance(value, Node):
+        if value.op == Op.IDENTITY and value.inputs:
+            return _is_phase(value.inputs[0])
+        if value.op == Op.PLACEHOLDER:
+            return value.attrs.get("dtype") == "bool"
+        return value.op in (Op.NOT, Op.AND, Op.OR, Op.EQUAL, Op.NOT_EQUAL)
+    if isinstance(value, Choice):
+        return all(_is_phase(option) for _, option in value.options)
+    return isinstance(value, Unknown) and is_phase_name(value.hint.rpartition(".")[2])

@@ -69,8 +69,8 @@ def _offered_modules() -> Iterator[ModuleType]:
             ) from error
         if not isinstance(module, ModuleType):
             raise RegistryError(
-                f"The entry point {entry.name!r} in the group {ENTRY_POINTS!r} names {entry.value!r}, which is "
-                "not a module. It must name the module that holds the rules."
+                f"The entry point {entry.name!r} in the group {ENTRY_POINTS!r} names {entry.value!r}, "
+                "which is not a module. It must name the module that holds the rules."
             )
         yield module
 
@@ -100,12 +100,15 @@ def _bytes(path: str) -> bytes:
 
 def _rules_in(module: ModuleType) -> Iterable[Rule]:
     for value in list(vars(module).values()):
-        if isinstance(value, type) and issubclass(value, Rule) and value.__module__ == module.__name__:
+        # In Python 3.10 isinstance takes `tuple[int]` for a class.
+        is_class = issubclass(type(value), type)
+        if is_class and issubclass(value, Rule) and value.__module__ == module.__name__:
             missing = [name for name in ("code", "name", "group") if not hasattr(value, name)]
             missing += sorted(value.__abstractmethods__)
             if missing:
                 raise RegistryError(
-                    f"The rule {value.__name__} in {module.__file__} lacks {', '.join(missing)}. Add what is missing."
+                    f"The rule {value.__name__} in {module.__file__} lacks {', '.join(missing)}. "
+                    "Add what is missing."
                 )
             yield value()
 

@@ -298,6 +298,8 @@ class Trace:
     """The syntax trees of the files, where there are any."""
     events: list[Event] = field(default_factory=list)
     nodes: list[Node] = field(default_factory=list)
+    rounds: dict[Location, int | None] = field(default_factory=dict)
+    """How often the ``for`` loops go round at most; None when that is not known."""
     escaped: set[Value] = field(default_factory=set)
     """Values handed to code that is not known."""
     facts: dict[str, Any] = field(default_factory=dict)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
-from bnlint.dataflow import Node, Op, Unknown, World, execution, sources
+from bnlint.dataflow import Node, Op, Unknown, World, execution
 from bnlint.phase import executions
 from bnlint.trace import CollectUpdates, NormCall, Run, Trace, TrainStep, Updates
 
@@ -27,6 +27,8 @@ class Fate(enum.Enum):
     """The collection is read only before the layer exists."""
     UNUSED = "unused"
     """They are collected, but nothing that runs depends on them."""
+    LEFT_ON_LAYER = "left on the layer"
+    """They hang on a layer of Keras, in no collection, and nothing takes them from there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +91,9 @@ def _neglected(trace: Trace) -> list[Neglect]:
             continue
         fates: dict[Fate, list[NormCall]] = {}
         for call in trained(step, trace):
-            if call.updates is Updates.COLLECTED and call.update_nodes:
-                fate = _fate(call, step, trace, opaque)
+            if call.update_nodes:
+                attached = call.updates is Updates.ATTRIBUTE
+                fate = _attached_fate(call, step, trace) if attached else _fate(call, step, trace, opaque)
                 if fate is not Fate.RUN and fate is not Fate.UNKNOWN:
                     fates.setdefault(fate, []).append(call)
         for fate, calls in fates.items():
@@ -114,15 +117,15 @@ def _reads(call: NormCall, trace: Trace) -> list[CollectUpdates]:
 
 def _fate(call: NormCall, step: TrainStep, trace: Trace, opaque: bool) -> Fate:
     nodes = set(call.update_nodes)
-    if call.collection is None or nodes & trace.escaped or trace.incomplete:
+    if call.collection is None or nodes & handed_over(trace) or trace.incomplete:
         return Fate.UNKNOWN
-    if nodes & updates_run(trace) or nodes & execution([step.node], World(step.guards)).nodes:
+    if nodes & _run_with(step, trace):
         return Fate.RUN
     reads = _reads(call, trace)
     if not reads:
         named = {"UPDATE_OPS", call.collection}
         return Fate.UNKNOWN if any(trace.mentions(name) for name in named) else Fate.NEVER_READ
-    if opaque or any(_escapes(read, trace) for read in reads):
+    if opaque or any(set(read.contents) & handed_over(trace) for read in reads):
         return Fate.UNKNOWN
     if any(nodes & set(read.contents) or read.live for read in reads):
         return Fate.UNUSED
@@ -133,5 +136,27 @@ def _fate(call: NormCall, step: TrainStep, trace: Trace, opaque: bool) -> Fate:
     return Fate.UNKNOWN
 
 
-def _escapes(read: CollectUpdates, trace: Trace) -> bool:
-    return bool(sources(read.contents) & trace.escaped)
+_KERAS_TRAINERS = ("updates", "get_updates_for", "fit", "fit_generator", "train_on_batch", "model_to_estimator")
+"""What takes the updates of a Keras layer, or runs them."""
+
+
+def _attached_fate(call: NormCall, step: TrainStep, trace: Trace) -> Fate:
+    nodes = set(call.update_nodes)
+    if trace.incomplete or not runs_of(step, trace):
+        return Fate.UNKNOWN
+    if nodes & _run_with(step, trace):
+        return Fate.RUN
+    return Fate.UNKNOWN if any(map(trace.mentions, _KERAS_TRAINERS)) else Fate.LEFT_ON_LAYER
+
+
+def _run_with(step: TrainStep, trace: Trace) -> set[Node]:
+    """The operations that some run executes, or the train step, whoever runs it."""
+    return updates_run(trace) | execution([step.node], World(step.guards)).nodes
+
+
+def handed_over(trace: Trace) -> set[Node]:
+    """What code that is not known may run: the values that it was given, and all that these need."""
+    found: set[Node] | None = trace.facts.get("handed over")
+    if found is None:
+        found = trace.facts["handed over"] = execution(trace.escaped, World()).nodes
+    return found

@@ -4,26 +4,26 @@ from __future__ import annotations
 
 import argparse
 import os
-import pkgutil
 import sys
 from collections.abc import Sequence
 
 import bnlint
 import bnlint.report
-from bnlint.cli.terminal import columns
+from bnlint.cli.terminal import columns, write, write_error
 
 _CODES = "rule codes or beginnings of codes, separated by commas; may be repeated"
 
 
 def formats() -> list[str]:
     """The output formats: the public modules of ``bnlint.report``."""
-    names = (info.name for info in pkgutil.iter_modules(bnlint.report.__path__))
-    return [name for name in names if not name.startswith("_")]
+    # pkgutil would import inspect for this, which takes as long as all else that starting takes.
+    names = (name for name in os.listdir(bnlint.report.__path__[0]) if name.endswith(".py"))
+    return sorted(name.removesuffix(".py") for name in names if not name.startswith("_"))
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Parse the arguments; ends the process with code 2 if they make no sense."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         "bnlint",
         description="Find batch-normalization misuse in deep-learning Python code, without running it.",
         epilog="Exit codes: 0 clean, 1 findings, 2 something could not be checked or done.",
@@ -42,7 +42,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parsed
 
 
-def _add_check(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_check(commands: argparse._SubParsersAction[_Parser]) -> None:
     check = commands.add_parser("check", help="check files and folders", formatter_class=_Formatter)
     check.add_argument(
         "paths",
@@ -85,6 +85,11 @@ def _folder(text: str) -> str:
     if not os.path.isdir(text):
         raise argparse.ArgumentTypeError(f"there is no folder {text!r}")
     return text
+
+
+class _Parser(argparse.ArgumentParser):
+    def _print_message(self, message: str, file: object = None) -> None:
+        (write if file is sys.stdout else write_error)(message)
 
 
 class _Formatter(argparse.HelpFormatter):

@@ -19,13 +19,11 @@ def run(arguments: Sequence[str] | None) -> int:
     """Do what the arguments ask for and return the exit code."""
     try:
         options = parse(arguments)
-    except SystemExit as end:
-        # After --help or --version the reader may have gone, too.
-        write()
-        return end.code if isinstance(end.code, int) else 2
-    command = {"check": _check, "rule": _rule, "rules": _rules}[options.command]
-    try:
+        command = {"check": _check, "rule": _rule, "rules": _rules}[options.command]
         return command(options)
+    except SystemExit as end:
+        # This is how argparse ends after --help, and when the arguments make no sense.
+        return end.code if isinstance(end.code, int) else 2
     except Failure as failure:
         say(str(failure))
     except Exception as error:
@@ -142,6 +140,6 @@ def _own_fault(error: Exception) -> str:
         place = place.tb_next
     where = f" at {place.tb_frame.f_code.co_filename}:{place.tb_lineno}" if place else ""
     return (
-        f"This is a bug in bnlint, not in your code: {type(error).__name__}: {error}{where}. Please report it; "
-        "with BNLINT_TRACEBACK=1 in the environment the whole traceback is shown."
+        f"This is a bug in bnlint, not in your code: {type(error).__name__}: {error}{where}. "
+        "Please report it; with BNLINT_TRACEBACK=1 in the environment the whole traceback is shown."
     )

@@ -18,7 +18,7 @@ class Failure(Exception):
     """bnlint cannot do what it was asked to; the text is a sentence for the user."""
 
 
-def write(text: str = "") -> None:
+def write(text: str) -> None:
     """Write to standard output, at once.
 
     Characters that its encoding does not have are escaped. If the reader has gone, the text is dropped.
@@ -41,7 +41,7 @@ def write(text: str = "") -> None:
 
 def say(sentence: str) -> None:
     """Tell the user something on standard error."""
-    _write_error(f"bnlint: {sentence}\n")
+    write_error(f"bnlint: {sentence}\n")
 
 
 def colours(stream: TextIO | None) -> bool:
@@ -64,7 +64,7 @@ def columns(stream: TextIO | None, default: int) -> int:
 
 
 class Progress:
-    """A line on standard error that says what is being done; only on a terminal, and not in the first second."""
+    """A line on standard error that says what is being done: on a terminal, and after the first second."""
 
     def __init__(self) -> None:
         self._next = time.monotonic() + _PATIENCE
@@ -77,20 +77,21 @@ class Progress:
         if self._wanted and now >= self._next:
             self._next = now + _INTERVAL
             self._shown = True
-            _write_error(_CLEAR_LINE + text[: columns(sys.stderr, 80) - 1])
+            write_error(_CLEAR_LINE + text[: columns(sys.stderr, 80) - 1])
 
     def close(self) -> None:
         """Take the line away."""
         if self._shown:
             self._shown = False
-            _write_error(_CLEAR_LINE)
+            write_error(_CLEAR_LINE)
 
 
 def _is_terminal(stream: TextIO | None) -> bool:
     return stream is not None and not stream.closed and stream.isatty()
 
 
-def _write_error(text: str) -> None:
+def write_error(text: str) -> None:
+    """Write to standard error, if there is one."""
     if sys.stderr is not None:
         try:
             sys.stderr.write(text)

@@ -25,9 +25,11 @@ from bnlint.interpreter.values import (
     List,
     Method,
     Partial,
+    Range,
     Property,
     Static,
     Tuple,
+    contents,
     located,
 )
 
@@ -76,7 +78,8 @@ def _range(machine: Machine, call: Call) -> Value:
             made = List(Const(number) for number in numbers)
             made.slots["counted"] = True
             return made
-    return machine.unknown("", *call.args)
+        return Range((), numbers.start, len(numbers))
+    return Range(contents(call.args), 0 if len(call.args) == 1 else None, None)
 
 
 @_handles("builtins.enumerate")
@@ -97,7 +100,7 @@ def _zip(machine: Machine, call: Call) -> Value:
     columns = [_items(machine, argument) for argument in call.args]
     known = [items for items, more in columns if items]
     if not known:
-        return List([], True) if call.args else List()
+        return machine.unknown("zip", *call.values()) if call.values() else List()
     length = min(len(items) for items, more in columns if items or not more)
     rows = []
     for index in range(length):

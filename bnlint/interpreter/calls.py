@@ -84,6 +84,7 @@ def _with_partial(function: Partial, made: Call) -> Call:
         made.site,
         sites=sites,
         open=made.open,
+        rest=made.rest,
     )
     return merged
 
@@ -96,7 +97,9 @@ def _call_each(machine: Machine, function: Choice, made: Call) -> Value:
     for guards, option in function.options:
         machine.store.open()
         machine.guards = base + tuple(guard for guard in guards if guard not in base)
-        copied = Call(list(made.args), dict(made.kwargs), made.site, sites=made.sites, open=made.open)
+        copied = Call(
+            list(made.args), dict(made.kwargs), made.site, sites=made.sites, open=made.open, rest=made.rest
+        )
         results.append((guards, call(machine, option, copied)))
         branches.append((guards, machine.store.take_back()))
         machine.guards = base
@@ -109,7 +112,14 @@ def _call_method(machine: Machine, method: Method, made: Call) -> Value:
         shifted: dict[int | str, Place] = {
             (key + 1 if isinstance(key, int) else key): site for key, site in made.sites.items()
         }
-        inner = Call([method.receiver, *made.args], made.kwargs, made.site, sites=shifted, open=made.open)
+        inner = Call(
+            [method.receiver, *made.args],
+            made.kwargs,
+            made.site,
+            sites=shifted,
+            open=made.open,
+            rest=made.rest,
+        )
         return _run(machine, method.function, inner)
     made.receiver = method.receiver
     return machine.libraries.call_method(machine, method.receiver, method.function, made)
@@ -287,7 +297,7 @@ def run_generator_manager(
         finally:
             machine.frame, machine.activation, machine.depth = inner
 
-    again = Call(made.args, made.kwargs, made.site, sites=made.sites, open=made.open)
+    again = Call(made.args, made.kwargs, made.site, sites=made.sites, open=made.open, rest=made.rest)
     again.on_yield = resume
     _run(machine, function, again)
     return outcome[-1] if outcome else body(Unknown())

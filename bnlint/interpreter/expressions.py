@@ -208,12 +208,16 @@ def _call(machine: Machine, node: ast.Call, scope: Scope) -> Value:
     kwargs: dict[str, Value] = {}
     sites: dict[int | str, Any] = {}
     module = scope.module.source
+    rest: list[Value] = []
     open_ = False
     for argument in node.args:
         if isinstance(argument, ast.Starred):
-            spread = iterate(machine, evaluate(machine, argument.value, scope), argument.value, scope)
+            value = evaluate(machine, argument.value, scope)
+            spread = iterate(machine, value, argument.value, scope)
             args.extend(spread.known)
-            open_ = open_ or spread.more
+            if spread.more:
+                open_ = True
+                rest.append(value)
         else:
             sites[len(args)] = (module, argument)
             args.append(evaluate(machine, argument, scope))
@@ -234,7 +238,8 @@ def _call(machine: Machine, node: ast.Call, scope: Scope) -> Value:
             open_ = open_ or value.open
         else:
             open_ = True
-    return call(machine, function, Call(args, kwargs, module.location(node), sites=sites, open=open_))
+    site = module.location(node)
+    return call(machine, function, Call(args, kwargs, site, sites=sites, open=open_, rest=tuple(rest)))
 
 
 def _conditional(machine: Machine, node: ast.IfExp, scope: Scope) -> Value:

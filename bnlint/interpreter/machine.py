@@ -224,6 +224,7 @@ class Machine:
             finally:
                 written = self.store.take_back()
                 self.guards = base
+            self.spend(len(written))
             if signal is None:
                 normal.append((added, written))
             elif signal is not Signal.RAISE:

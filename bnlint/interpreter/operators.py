@@ -143,8 +143,10 @@ def compare(
         return machine.logic(Op.NOT, (equal,), site() if callable(site) else site)
     if name in ("In", "NotIn"):
         return _contained(machine, name, left, right)
+    if isinstance(left, Node) or isinstance(right, Node):
+        return machine.libraries.arithmetic(machine, name, left, right, site() if callable(site) else site)
     one, other = machine.constant(left), machine.constant(right)
-    if one is not None and other is not None and not isinstance(left, Node) and not isinstance(right, Node):
+    if one is not None and other is not None:
         try:
             return TRUE if _COMPARISON[name](one, other) else FALSE
         except TypeError:

@@ -32,6 +32,8 @@ def interpret(entry: Path, project: Project, read: Read, library: Library) -> tu
         modules.run(machine, entry)
     except BudgetExceeded:
         trace.incomplete = f"the program takes more than {machine.limit} steps to interpret"
+    except RecursionError:
+        trace.incomplete = "the program is nested too deeply"
     _finish(trace, modules, read, entry)
     return trace, machine.entered
 
@@ -73,6 +75,8 @@ def interpret_alone(
             _call_alone(machine, value, entered)
         except BudgetExceeded:
             trace.incomplete = f"{node.name} takes more than {ALONE} steps to interpret"
+        except RecursionError:
+            trace.incomplete = f"{node.name} is nested too deeply"
         _finish(trace, modules, read, path)
         yield trace
 

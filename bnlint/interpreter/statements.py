@@ -7,9 +7,10 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from bnlint.dataflow import Unknown, Value
+from bnlint.findings import Location
 from bnlint.interpreter.activation import Exit, Signal
 from bnlint.interpreter.calls import call_decorated, class_of, function_of, run_generator_manager
-from bnlint.interpreter.containers import CONCRETE, assign, iterate
+from bnlint.interpreter.containers import CONCRETE, Items, assign, iterate
 from bnlint.interpreter.expressions import evaluate
 from bnlint.interpreter.operators import binary
 from bnlint.interpreter.store import MISSING
@@ -23,6 +24,7 @@ from bnlint.interpreter.values import (
     List,
     ModuleValue,
     Partial,
+    Range,
     Scope,
 )
 
@@ -114,6 +116,7 @@ def _for(machine: Machine, statement: ast.For | ast.AsyncFor, scope: Scope) -> S
     site = scope.module.source.location(statement)
     outer = machine.loops
     machine.loops = (*outer, site)
+    _note_rounds(machine, site, items)
     signal: Signal | None = None
     built = 0
     try:
@@ -141,6 +144,13 @@ def _for(machine: Machine, statement: ast.For | ast.AsyncFor, scope: Scope) -> S
     finally:
         machine.loops = outer
     return _finish_loop(machine, statement.orelse, scope, signal)
+
+
+def _note_rounds(machine: Machine, site: Location, items: Items) -> None:
+    count = items.of.length if isinstance(items.of, Range) else None if items.more else len(items.known)
+    rounds = machine.trace.rounds
+    before = rounds.get(site, 0)
+    rounds[site] = None if count is None or before is None else max(count, before)
 
 
 def _finish_loop(

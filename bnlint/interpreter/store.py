@@ -13,6 +13,9 @@ MISSING: Any = object()
 MOST_OPTIONS = 8
 """A choice of more alternatives than this is no longer worth keeping apart."""
 
+MOST_POSITIONS = 64
+"""Sequences that differ in more positions than this are not compared item by item."""
+
 Mark = tuple[Mutable, Any]
 Written = dict[Mark, Any]
 """What a branch wrote: the new content of each slot."""
@@ -21,15 +24,17 @@ Written = dict[Mark, Any]
 class Store:
     """All writes go through here, so that a branch can be undone."""
 
-    __slots__ = ("_journals",)
+    __slots__ = ("_begun", "_journals")
 
     def __init__(self) -> None:
         self._journals: list[Written] = []
+        self._begun: list[int] = []
+        """The clock when each open branch began."""
 
     def write(self, holder: Mutable, key: Any, content: Any) -> None:
         """Set a slot, or clear it with MISSING."""
         slots = holder.slots
-        if self._journals:
+        if self._begun and holder.born < self._begun[-1]:
             self._journals[-1].setdefault((holder, key), slots.get(key, MISSING))
         if content is MISSING:
             slots.pop(key, None)
@@ -37,11 +42,14 @@ class Store:
             slots[key] = content
 
     def open(self) -> None:
-        """Begin a branch."""
+        """Begin a branch. What is made inside it needs no undoing: nobody outside has seen it."""
+        Mutable.clock += 1
         self._journals.append({})
+        self._begun.append(Mutable.clock)
 
     def take_back(self) -> Written:
         """End a branch: undo its writes and return them."""
+        self._begun.pop()
         before = self._journals.pop()
         written = {(holder, key): holder.slots.get(key, MISSING) for holder, key in before}
         for (holder, key), content in before.items():
@@ -119,18 +127,29 @@ def choice(options: list[tuple[Guards, Value]]) -> Value:
 
 def _merged_items(options: list[tuple[Guards, Any]]) -> tuple[Any, ...]:
     """Sequences that differ: the common beginning, then what only some branches have, marked as optional."""
-    if len({len(items) for _, items in options}) == 1:
-        return tuple(
-            merged([(guards, items[index]) for guards, items in options])
-            for index in range(len(options[0][1]))
+    first: tuple[Any, ...] = options[0][1]
+    common = min(_common(first, items) for _, items in options[1:]) if len(options) > 1 else len(first)
+    rests = [(guards, items[common:]) for guards, items in options]
+    if len({len(rest) for _, rest in rests}) == 1 and len(rests[0][1]) <= MOST_POSITIONS:
+        aligned = (
+            merged([(guards, rest[index]) for guards, rest in rests]) for index in range(len(rests[0][1]))
         )
-    common = 0
-    shortest = min(len(items) for _, items in options)
-    while common < shortest and all(items[common] is options[0][1][common] for _, items in options):
-        common += 1
-    rest: list[Any] = []
-    for guards, items in options:
-        for item in items[common:]:
-            optional = isinstance(item, Value) and not isinstance(item, Choice) and guards
-            rest.append(Choice(((guards, item),)) if optional else item)
-    return (*options[0][1][:common], *rest)
+        return (*first[:common], *aligned)
+    optional = [
+        Choice(((guards, item),)) if guards and isinstance(item, Value) and not isinstance(item, Choice) else item
+        for guards, rest in rests
+        for item in rest
+    ]
+    return (*first[:common], *optional)
+
+
+def _common(one: tuple[Any, ...], other: tuple[Any, ...]) -> int:
+    """How many items two sequences have in common at their beginning."""
+    low, high = 0, min(len(one), len(other))
+    while low < high:
+        middle = (low + high + 1) // 2
+        if one[low:middle] == other[low:middle]:
+            low = middle
+        else:
+            high = middle - 1
+    return low

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from bnlint.dataflow import Choice, Const, Frame, Node, Unknown, Value
 from bnlint.findings import Location
@@ -32,13 +32,29 @@ TRUE = Const(True)
 FALSE = Const(False)
 
 
+class Range(Unknown):
+    """The numbers of a ``range`` that is too long, or not known well enough, to list."""
+
+    __slots__ = ("length", "start")
+
+    def __init__(self, sources: tuple[Value, ...], start: int | None, length: int | None) -> None:
+        super().__init__("", sources)
+        self.start = start
+        self.length = length
+
+
 class Mutable(Value):
     """A value with content that changes while the program runs."""
 
-    __slots__ = ("slots",)
+    __slots__ = ("born", "slots")
+
+    clock: ClassVar[int] = 0
+    """Counts the branches that were begun, in this process."""
 
     def __init__(self) -> None:
         self.slots: dict[Any, Any] = {}
+        self.born = Mutable.clock
+        """The clock when it was made: a branch begun later must be able to undo what it writes here."""
 
 
 class Scope(Mutable):
@@ -385,7 +401,7 @@ class Call:
     ``open`` says that there may be more arguments than are known.
     """
 
-    __slots__ = ("args", "kwargs", "name", "on_yield", "open", "receiver", "site", "sites")
+    __slots__ = ("args", "kwargs", "name", "on_yield", "open", "receiver", "rest", "site", "sites")
 
     def __init__(
         self,
@@ -397,6 +413,7 @@ class Call:
         open: bool = False,
         name: str = "",
         receiver: Value | None = None,
+        rest: tuple[Value, ...] = (),
     ) -> None:
         self.args = args
         self.kwargs = kwargs
@@ -407,6 +424,8 @@ class Call:
         """Canonical name of the library's function or method."""
         self.receiver = receiver
         """The object whose method is called."""
+        self.rest = rest
+        """What was spread into the call (``*values``) and has items that are not known."""
         self.on_yield: Callable[[Value], None] | None = None
         """What a generator context manager does at its ``yield``."""
 
@@ -425,7 +444,7 @@ class Call:
 
     def values(self) -> tuple[Value, ...]:
         """All arguments."""
-        return (*self.args, *self.kwargs.values())
+        return (*self.args, *self.kwargs.values(), *self.rest)
 
 
 def contents(values: Iterable[Value], limit: int = 4000) -> tuple[Value, ...]:

@@ -7,8 +7,8 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 
 from bnlint.findings import Applicability, Finding, Group, Location, Problem, Report
-from bnlint.report._style import Style
 from bnlint.report._sources import Sources
+from bnlint.report._style import Style
 from bnlint.report._text import closing, place, plain
 
 _TAB = 4

@@ -26,6 +26,7 @@ class Module:
         "_alignments",
         "_cells",
         "_lines",
+        "_locations",
         "_original",
         "display",
         "left_out",
@@ -61,16 +62,22 @@ class Module:
         self._lines = text.split("\n")
         self._original = self._lines if original is None else original.split("\n")
         self._cells = list(cells)
+        self._locations: dict[ast.AST, Location] = {}
         self._alignments: dict[int, list[tuple[int, int, int]]] = {}
 
     def location(self, node: ast.AST) -> Location:
         """Where a node is, as the user counts; a node without a place is at the beginning of the file."""
+        known = self._locations.get(node)
+        if known is not None:
+            return known
         line = getattr(node, "lineno", 1)
         end_line = getattr(node, "end_lineno", None) or line
         column = self._column(line, getattr(node, "col_offset", 0))
         end_column = self._column(end_line, getattr(node, "end_col_offset", None) or 0)
         cell, shift = self._cell(line)
-        return Location(self.display, line - shift, column, end_line - shift, max(end_column, 1), cell)
+        made = Location(self.display, line - shift, column, end_line - shift, max(end_column, 1), cell)
+        self._locations[node] = made
+        return made
 
     def line_text(self, line: int) -> str:
         """A line of the analysed text, counted from 1; empty if there is no such line."""

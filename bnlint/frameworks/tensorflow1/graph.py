@@ -544,6 +544,78 @@ def _loop(machine: Machine, call: Call) -> Value:
     return machine.node(call.name, contents((result, *call.values())), call.site)
 
 
+@handles(
+    "tf.nn.dynamic_rnn", "tf.nn.rnn", "tf.nn.static_rnn", "tf.contrib.rnn.static_rnn", "tf.python.ops.rnn.dynamic_rnn",
+    "tf.python.ops.rnn.rnn", "tf.python.ops.rnn.static_rnn",
+)  # fmt: skip
+def _recurrent(machine: Machine, call: Call) -> Value:
+    """A cell of the project is called once: every step of the recurrence builds or runs the same operations."""
+    element = machine.node("element", contents((call.get(1, "inputs") or Unknown(),)), call.site)
+    state_ = call.get(3 if "dynamic" in call.name else 2, "initial_state") or Unknown("state")
+    result = machine.settle(machine.call(call.get(0, "cell") or Unknown(), [element, state_], {}, call.site))
+    outputs = machine.node(call.name, contents((result, *call.values())), call.site)
+    pair = isinstance(result, Tuple) and len(result.items) == 2
+    last = result.items[1] if pair and isinstance(result, Tuple) else outputs
+    return Tuple([outputs if "dynamic" in call.name else List([outputs], open=True), last])
+
+
+# -- losses ------------------------------------------------------------------------------------------
+
+
+def _loss(machine: Machine, call: Call) -> Value:
+    made = machine.node(call.name, contents(call.values()), call.site)
+    key = call.kwargs.get("loss_collection") or Const("losses")
+    add_to_collection(machine, collection_key(machine, key), made)
+    return made
+
+
+for _name in (
+    "absolute_difference", "cosine_distance", "hinge_loss", "huber_loss", "log_loss", "mean_pairwise_squared_error",
+    "mean_squared_error", "sigmoid_cross_entropy", "softmax_cross_entropy", "sparse_softmax_cross_entropy",
+    "compute_weighted_loss",
+):  # fmt: skip
+    HANDLERS[f"tf.losses.{_name}"] = HANDLERS[f"slim.losses.{_name}"] = _loss
+
+
+@handles("tf.losses.add_loss", "slim.losses.add_loss")
+def _add_loss(machine: Machine, call: Call) -> Value:
+    add_to_collection(machine, "losses", call.get(0, "loss") or Unknown("loss"))
+    return NONE
+
+
+@handles("tf.losses.get_losses", "slim.losses.get_losses")
+def _get_losses(machine: Machine, call: Call) -> Value:
+    held = collection(machine, "losses")
+    return List(held.items, held.open)
+
+
+@handles("tf.losses.get_total_loss", "slim.losses.get_total_loss")
+def _total_loss(machine: Machine, call: Call) -> Value:
+    return machine.node(call.name, contents(collection(machine, "losses").items), call.site)
+
+
+# -- summaries ---------------------------------------------------------------------------------------
+
+
+@handles(
+    "tf.summary.scalar", "tf.summary.histogram", "tf.summary.image", "tf.summary.audio", "tf.summary.text",
+    "tf.scalar_summary", "tf.histogram_summary", "tf.image_summary", "tf.audio_summary",
+)  # fmt: skip
+def _summary(machine: Machine, call: Call) -> Value:
+    made = machine.node("tf.summary", contents(call.values()), call.site)
+    keys = machine.settle(call.kwargs.get("collections") or NONE)
+    given = keys.items if isinstance(keys, List | Tuple) else (Const("summaries"),)
+    for key in given:
+        add_to_collection(machine, collection_key(machine, key), made)
+    return made
+
+
+@handles("tf.summary.merge_all", "tf.merge_all_summaries")
+def _merge_all(machine: Machine, call: Call) -> Value:
+    key = collection_key(machine, call.get(0, "key") or Const("summaries"))
+    return machine.node("tf.summary", contents(collection(machine, key).items), call.site)
+
+
 # -- variables and placeholders ----------------------------------------------------------------------
 
 
@@ -552,7 +624,9 @@ def _variable(machine: Machine, call: Call) -> Value:
     initial = call.get(0, "initial_value")
     trainable = call.get(1, "trainable") or TRUE
     name = unique_name(machine, text(machine, call.kwargs.get("name")))
-    return make_variable(machine, name, call.site, initial=initial, trainable=trainable, shared=False)
+    made = make_variable(machine, name, call.site, initial=initial, trainable=trainable, shared=False)
+    made.attrs["start"] = _fill(machine.settle(initial) if initial is not None else None)
+    return made
 
 
 @handles(
@@ -568,17 +642,35 @@ def _get_variable(machine: Machine, call: Call) -> Value:
     else:
         prefix = scope(machine).name
     name = joined(prefix, text(machine, call.get(0, "name")))
-    initial = call.get(3, "initializer")
+    start = initial = call.get(3, "initializer")
     if isinstance(initial, ApiObject):
         initial = initial.slots.get("value")
     trainable = call.kwargs.get("trainable") or TRUE
-    return make_variable(machine, name, call.site, initial=initial, trainable=trainable)
+    made = make_variable(machine, name, call.site, initial=initial, trainable=trainable)
+    made.attrs.setdefault("start", _fill(start))
+    return made
+
+
+_FILLS = {"tf.zeros_initializer": 0, "tf.ones_initializer": 1, "tf.zeros": 0, "tf.ones": 1}
+
+
+def _fill(value: Value | None) -> Const | None:
+    """The number that a variable is filled with at the start; None when it is not one number."""
+    if isinstance(value, ApiRef):
+        value = Const(_FILLS.get(value.name))
+    elif isinstance(value, ApiObject):
+        value = value.slots.get("value") or Const(_FILLS.get(value.kind))
+    elif isinstance(value, Node) and value.op in _FILLS:
+        value = Const(_FILLS[value.op])
+    elif isinstance(value, Node) and value.op == Op.IDENTITY and value.attrs.get("api") == "tf.constant":
+        value = value.inputs[0]
+    return value if isinstance(value, Const) and isinstance(value.value, int | float) else None
 
 
 @handles("tf.constant_initializer")
 def _constant_initializer(machine: Machine, call: Call) -> Value:
     made = ApiObject("tf.constant_initializer", call.site)
-    made.slots["value"] = call.get(0, "value") or Unknown()
+    made.slots["value"] = call.get(0, "value") or Const(0)
     return made
 
 

@@ -25,7 +25,7 @@ from bnlint.frameworks.tensorflow1.state import (
 )
 from bnlint.interpreter.machine import Machine
 from bnlint.interpreter.store import choice
-from bnlint.interpreter.values import FALSE, NONE, TRUE, ApiObject, Call, List, Tuple, contents
+from bnlint.interpreter.values import FALSE, NONE, TRUE, ApiObject, Call, Instance, List, Range, Tuple, contents
 from bnlint.trace import Arguments, NormCall, NormLayer, Origin, Updates
 
 HANDLERS: dict[str, Handler] = {}
@@ -169,22 +169,23 @@ def _apply_layers(
 
 def _layers_class(machine: Machine, call: Call) -> Value:
     made = ApiObject("tf.layers.BatchNormalization", call.site)
-    made.slots["arguments"] = signatures.LAYERS_CLASS.bind(call)
+    made.slots["norm arguments"] = signatures.LAYERS_CLASS.bind(call)
     return made
 
 
 def _layers_call(machine: Machine, call: Call) -> Value:
     holder = call.receiver
-    assert isinstance(holder, ApiObject)
+    assert isinstance(holder, ApiObject | Instance)
     signature = signatures.LAYERS_CALL
     bound = signature.bind(call)
-    layer = holder.slots.get("layer")
+    layer = holder.slots.get("norm layer")
     if not isinstance(layer, NormLayer):
-        built: Arguments = holder.slots["arguments"]
+        built: Arguments = holder.slots.get("norm arguments") or Arguments(open=True)
         trainable = signatures.LAYERS_CLASS.value(built, "trainable")
         full = _layer_scope(machine, built.value("name"), "batch_normalization")
-        layer = layer_at(machine, holder.kind, full, None, built, holder.site, trainable)
-        holder.slots["layer"] = layer
+        api = "tf.layers.BatchNormalization"
+        layer = layer_at(machine, api, full, None, built, holder.site, trainable)
+        holder.slots["norm layer"] = layer
     return _apply_layers(machine, layer, bound, signature, call.site)
 
 
@@ -247,14 +248,15 @@ def _fused(machine: Machine, call: Call) -> Value:
     bound = signature.bind(call)
     phase, _ = _phase_of(bound, signature, "is_training", True)
     mean, variance = signature.value(bound, "mean"), signature.value(bound, "variance")
-    output = _bare(machine, call, bound, signature.value(bound, "x"), mean, variance, phase=phase)
     source = bound.value("x") or Unknown()
-    parts = [output]
-    for which in ("mean", "variance"):
-        parts.append(
-            machine.node(Op.MOMENTS, contents((source,)), call.site, which=which, axes=None, of=source)
-        )
-    return Tuple(parts)
+    parts = [
+        machine.node(Op.MOMENTS, contents((source,)), call.site, which=which, axes=None, batch=True, of=source)
+        for which in ("mean", "variance")
+    ]
+    if machine.truth(phase) is True:
+        mean, variance = parts
+    output = _bare(machine, call, bound, signature.value(bound, "x"), mean, variance, phase=phase)
+    return Tuple([output, *parts])
 
 
 def _statistics_phase(machine: Machine, statistic: Value, site: Location, depth: int = 12) -> Value | None:
@@ -275,7 +277,7 @@ def _statistics_phase(machine: Machine, statistic: Value, site: Location, depth:
     if not isinstance(statistic, Node) or not depth:
         return None
     if statistic.op == Op.MOMENTS:
-        return TRUE
+        return None if statistic.attrs["batch"] is False else TRUE
     if statistic.op in (Op.AVERAGE, Op.VARIABLE):
         return FALSE
     if statistic.op == Op.COND:
@@ -329,11 +331,34 @@ def _bare(
     return output
 
 
+def _reduce_mean(machine: Machine, call: Call) -> Value:
+    """A mean over given axes is half of the moments; over all axes it is a number."""
+    source = call.get(0, "input_tensor") or Unknown()
+    axes = machine.settle(call.get(1, "axis") or call.kwargs.get("reduction_indices") or NONE)
+    if isinstance(axes, Const) and axes.value is None:
+        return machine.node(call.name, contents((source,)), call.site)
+    return machine.node(
+        Op.MOMENTS, contents((source,)), call.site, which="mean", of=machine.settle(source), **_axes(axes)
+    )
+
+
+def _axes(value: Value) -> dict[str, object]:
+    """The axes of moments, and whether that of the batch is among them; None for what is not known."""
+    items = value.items if isinstance(value, List | Tuple) else (value,)
+    known = [item.value for item in items if isinstance(item, Const)]
+    if len(known) == len(items) and not (isinstance(value, List) and value.open):
+        uncertain = any(not isinstance(axis, int) or axis < 0 for axis in known)
+        return {"axes": tuple(known), "batch": True if 0 in known else None if uncertain else False}
+    from_zero = isinstance(value, Range) and value.start == 0
+    return {"axes": None, "batch": True if 0 in known or from_zero else None}
+
+
 def _moments(machine: Machine, call: Call) -> Value:
     bound = signatures.MOMENTS.bind(call)
-    source, axes = bound.value("x") or Unknown(), bound.value("axes")
+    source = machine.settle(bound.value("x") or Unknown())
+    known = _axes(machine.settle(bound.value("axes") or Unknown()))
     made = [
-        machine.node(Op.MOMENTS, contents((source,)), call.site, which=which, axes=axes, of=source)
+        machine.node(Op.MOMENTS, contents((source,)), call.site, which=which, of=source, **known)
         for which in ("mean", "variance")
     ]
     return Tuple(made)
@@ -343,7 +368,10 @@ def _moments(machine: Machine, call: Call) -> Value:
 
 
 def _average(machine: Machine, call: Call) -> Value:
-    return ApiObject("tf.train.ExponentialMovingAverage", call.site)
+    made = ApiObject("tf.train.ExponentialMovingAverage", call.site)
+    made.slots["decay"] = machine.settle(call.get(0, "decay") or Unknown())
+    made.slots["num_updates"] = machine.settle(call.get(1, "num_updates") or NONE)
+    return made
 
 
 def _average_apply(machine: Machine, call: Call) -> Value:
@@ -355,7 +383,14 @@ def _average_apply(machine: Machine, call: Call) -> Value:
         call.site,
         of=tuple(machine.settle(item) for item in of),
         owner=call.receiver,
+        decay=_slot(call.receiver, "decay"),
+        num_updates=_slot(call.receiver, "num_updates"),
     )
+
+
+def _slot(value: Value | None, name: str) -> Value:
+    found = value.slots.get(name) if isinstance(value, ApiObject) else None
+    return found if isinstance(found, Value) else Unknown()
 
 
 def _average_read(machine: Machine, call: Call) -> Value:
@@ -365,7 +400,10 @@ def _average_read(machine: Machine, call: Call) -> Value:
 
 def _assign_moving_average(machine: Machine, call: Call) -> Value:
     target = machine.settle(call.get(0, "variable") or Unknown())
-    return make_assign(machine, target, call.get(1, "value") or Unknown(), call)
+    made = make_assign(machine, target, call.get(1, "value") or Unknown(), call)
+    made.attrs["decay"] = machine.settle(call.get(2, "decay") or Unknown())
+    made.attrs["zero_debias"] = machine.settle(call.get(3, "zero_debias") or TRUE)
+    return made
 
 
 # -- other libraries' layers ---------------------------------------------------------------------------
@@ -401,11 +439,13 @@ HANDLERS.update(
         "tf.layers.BatchNormalization": _layers_class,
         "tf.layers.BatchNormalization.__call__": _layers_call,
         "tf.layers.BatchNormalization.apply": _layers_call,
+        "tf.layers.BatchNormalization.call": _layers_call,
         "tf.contrib.layers.batch_norm": contrib_norm,
         "tf.nn.batch_normalization": _plain,
         "tf.nn.batch_norm_with_global_normalization": _plain,
         "tf.nn.fused_batch_norm": _fused,
         "tf.nn.moments": _moments,
+        "tf.reduce_mean": _reduce_mean,
         "tf.nn.weighted_moments": _moments,
         "tf.train.ExponentialMovingAverage": _average,
         "tf.train.ExponentialMovingAverage.apply": _average_apply,

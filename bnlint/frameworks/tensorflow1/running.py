@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterable
 
 from bnlint.dataflow import Choice, Const, Guards, Node, Unknown, Value
+from bnlint.findings import Location
 from bnlint.frameworks.library import Handler
 from bnlint.frameworks.tensorflow1.graph import graph_of
 from bnlint.frameworks.tensorflow1.state import Graph, VariableScope, graph, state
@@ -35,6 +37,7 @@ def _session(machine: Machine, call: Call) -> Value:
     made = ApiObject("tf.Session", call.site)
     given = call.get(1, "graph") if not call.name.startswith("tf.train") else None
     made.slots["of"] = graph_of(machine, given) or graph(machine)
+    made.slots["hooks"] = machine.settle(call.kwargs.get("hooks") or NONE)
     made.enter = lambda: made
     made.leave = None
     return made
@@ -86,6 +89,9 @@ def emit_run(
     declared: Declared | None = None,
 ) -> Value:
     """A run of parts of the graph; returns its results, of which nothing is known."""
+    hooks = call.receiver.slots.get("hooks") if isinstance(call.receiver, ApiObject) else None
+    if isinstance(hooks, List | Tuple):
+        fetches = (*fetches, *_wanted(machine, hooks.items, call.site))
     fetched = contents(fetches)
     for guards, option in _options(machine, feed):
         context = machine.context(call.site)
@@ -248,19 +254,22 @@ def _drive(machine: Machine, estimator: Value | None, mode: str, call: Call) -> 
     for option in specs:
         if isinstance(option, ApiObject) and option.kind.endswith("Spec"):
             fetches = [option.slots[name] for name in _FETCHED[mode] if name in option.slots]
-            hooks = [machine.settle(hook) for hook in _hooks(machine, option, call)]
-            for hook in hooks:
-                if isinstance(hook, Instance) and hook.cls.find("before_run"):
-                    wanted = machine.call(
-                        machine.attribute(hook, "before_run", call.site),
-                        [Unknown("run_context")],
-                        {},
-                        call.site,
-                    )
-                    fetches.append(wanted)
+            fetches.extend(_wanted(machine, _hooks(machine, option, call), call.site))
             emit_run(machine, made, tuple(fetches), None, _DECLARED[mode])
         elif isinstance(option, Tuple | List | Unknown | Node):
             emit_run(machine, made, (option,), None, _DECLARED[mode])
+
+
+def _wanted(machine: Machine, hooks: Iterable[Value], site: Location) -> list[Value]:
+    """What the hooks of a session fetch in addition; a hook that is not known may fetch anything."""
+    found = []
+    for hook in map(machine.settle, hooks):
+        if isinstance(hook, Instance) and hook.cls.find("before_run"):
+            method = machine.attribute(hook, "before_run", site)
+            found.append(machine.call(method, [Unknown("run_context")], {}, site))
+        elif isinstance(hook, Unknown):
+            found.append(hook)
+    return found
 
 
 def _hooks(machine: Machine, spec: ApiObject, call: Call) -> list[Value]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from bnlint.dataflow import Choice, Const, Node, Unknown, Value
 from bnlint.findings import Location
+from bnlint.interpreter.store import MISSING
 from bnlint.interpreter.values import FALSE, NONE, TRUE, ApiObject, List, Mutable, Place
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ UPDATE_OPS = "update_ops"
 class Graph(Mutable):
     """A ``tf.Graph``: collections, variables and layers by name, and how often names were used.
 
-    Slots: ``("collection", key)``, ``("variable", name)``, ``("layer", name)``, ``("count", scope)``,
+    Slots: ``("collection", key)``, ``("variable", name)``, ``("layer", name)``, ``("scopes", scope)``,
     ``("name", name scope)``.
     """
 
@@ -103,39 +104,42 @@ def add_to_collection(machine: Machine, key: object, value: Value, of: Graph | N
 # -- names -------------------------------------------------------------------------------------------
 
 
+def _names(machine: Machine, prefix: str) -> Mutable:
+    """How often each variable scope directly below a scope was entered."""
+    found = graph(machine).slots.get(("scopes", prefix))
+    if not isinstance(found, Mutable):
+        found = Mutable()
+        machine.store.write(graph(machine), ("scopes", prefix), found)
+    return found
+
+
 def unique_scope(machine: Machine, name: str) -> str:
     """A default name that no variable scope beside the present one uses, as ``default_name`` does."""
     prefix = scope(machine).name
     if prefix is None:
         return name
+    used = _names(machine, prefix).slots
     candidate, index = name, 0
-    while _count(machine, f"{prefix}/{candidate}" if prefix else candidate):
+    while candidate in used:
         index += 1
         candidate = f"{name}_{index}"
     return candidate
 
 
 def open_scope(machine: Machine, full: str | None) -> None:
-    """Count an entered variable scope."""
-    if full is not None:
-        key = ("count", full)
-        machine.store.write(graph(machine), key, Const((_count(machine, full)) + 1))
-
-
-def _count(machine: Machine, full: str) -> int:
-    found = graph(machine).slots.get(("count", full))
-    value = found.value if isinstance(found, Const) else 0
-    return value if isinstance(value, int) else 0
+    """Note an entered variable scope."""
+    if full:
+        prefix, _, name = full.rpartition("/")
+        machine.store.write(_names(machine, prefix), name, TRUE)
 
 
 def close_scope(machine: Machine, full: str | None) -> None:
-    """Forget how often names below a scope were used: entering it again starts anew."""
-    if full is None:
-        return
-    holder = graph(machine)
-    for key in list(holder.slots):
-        if isinstance(key, tuple) and key[0] == "count" and str(key[1]).startswith(full + "/"):
-            machine.store.write(holder, key, Const(0))
+    """Forget which names below a scope were used: entering it again starts anew."""
+    if full is not None:
+        found = graph(machine).slots.get(("scopes", full))
+        if isinstance(found, Mutable):
+            for name in list(found.slots):
+                machine.store.write(found, name, MISSING)
 
 
 def unique_name(machine: Machine, name: str | None) -> str | None:

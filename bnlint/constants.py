@@ -1,0 +1,272 @@
+"""Phases that are constants when a program builds its graph: which ones, and who wrote them.
+
+A constant may be the API's default, stand in the layer's own call, or be handed down by a call of one of the
+program's functions. The last is a decision of that caller; the others are a property of the layer.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from bnlint.dataflow import Choice, Const, Frame, Node, Op, Unknown, Value, World, execution
+from bnlint.findings import Location
+from bnlint.interpreter.values import contents
+from bnlint.phase import executions, is_phase_name, training_runs
+from bnlint.trace import NormCall, Origin, Run, Save, Saved, Trace, TrainStep, Updates
+
+_BUILT_IN = (Origin.ARGUMENT, Origin.SCOPE, Origin.DEFAULT)
+
+
+def built_in(call: NormCall, world: World) -> Const | None:
+    """The constant phase with which a layer was built; None when something can still switch it."""
+    if call.phase is None or call.origin not in _BUILT_IN or call.updates in (Updates.BY_HAND, Updates.NONE):
+        return None
+    options = list(World(world.assumed.items()).alternatives(call.phase))
+    phase = options[0] if len(options) == 1 else None
+    return phase if isinstance(phase, Const) and isinstance(phase.value, bool | int) else None
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """An argument of a call of the program's own code that carries a phase."""
+
+    site: Location
+    function: str
+
+
+def passed(call: NormCall, phase: Const, trace: Trace) -> Passed | None:
+    """The argument of a call of one of the program's functions that hands a constant phase to a layer.
+
+    None when the constant is a default, stands in the layer's own call, or comes another way.
+    """
+    if call.origin is Origin.DEFAULT:
+        return None
+    frames = list(call.context.frame.outwards())
+    if phase.site is not None:
+        return _argument_at(phase.site, frames, trace)
+    return _argument_of(call, frames, trace)
+
+
+def misdirected(call: NormCall) -> bool:
+    """Whether the call has a phase in the wrong place: a wrong keyword, or a position that is another parameter's."""
+    if any(is_phase_name(name) for name in call.arguments.unexpected):
+        return True
+    second = call.arguments.positional[1:2]
+    value = call.arguments.value(second[0]) if second else None
+    return second != () and not (isinstance(value, Const) and not isinstance(value.value, bool))
+
+
+def _argument_at(site: Location, frames: list[Frame], trace: Trace) -> Passed | None:
+    """The call of project code that has the literal at ``site`` as an argument."""
+    frame = next((frame for frame in frames if frame.module == site.path), None)
+    if frame is None:
+        return None
+    for node in _calls(site.path, trace):
+        for argument in (*node.args, *(keyword.value for keyword in node.keywords)):
+            if isinstance(argument, ast.Constant) and frame.locate(argument) == site:
+                name = _called(node)
+                return Passed(site, name) if name in _defined(trace) else None
+    return None
+
+
+def _argument_of(call: NormCall, frames: list[Frame], trace: Trace) -> Passed | None:
+    """Follow a computed phase back through the parameters of the calling functions to where it is computed."""
+    found: Passed | None = None
+    for frame, name in _carriers(call, frames, trace):
+        invoked, caller = _invocation(frame, trace)
+        expression = None if invoked is None else _bound(invoked, frame.node, name)
+        if invoked is None or caller is None or expression is None:
+            return None
+        if isinstance(expression, ast.Attribute):
+            return None
+        found = Passed(caller.locate(expression), _called(invoked))
+    return found
+
+
+def untold(call: NormCall, trace: Trace) -> str | None:
+    """The name of a phase parameter, of a function around the layer's call, that does not reach the layer."""
+    frames = list(call.context.frame.outwards())
+    carriers = {frame: name for frame, name in _carriers(call, frames, trace)}
+    for frame in frames:
+        for name in _parameters(frame.node):
+            if is_phase_name(name) and carriers.get(frame) != name:
+                return name
+    return None
+
+
+def _carriers(call: NormCall, frames: list[Frame], trace: Trace) -> Iterator[tuple[Frame, str]]:
+    """The functions through whose parameters the phase comes, innermost first, each with the parameter."""
+    if call.origin is Origin.DEFAULT:
+        return
+    site = next((site for name in _PHASES if (site := call.arguments.site(name)) is not None), None)
+    expression = None if site is None else _expression_at(site, frames[0], trace)
+    for frame in frames:
+        if not isinstance(expression, ast.Name) or expression.id not in _parameters(frame.node):
+            return
+        if _rebound(frame.node, expression.id):
+            return
+        yield frame, expression.id
+        invoked, _ = _invocation(frame, trace)
+        expression = None if invoked is None else _bound(invoked, frame.node, expression.id)
+
+
+_PHASES = ("is_training", "training", "is_train")
+
+
+def _invocation(frame: Frame, trace: Trace) -> tuple[ast.Call | None, Frame | None]:
+    """The call that made a frame, and the frame in which it stands."""
+    caller = frame.parent
+    if caller is None or frame.site is None:
+        return None, None
+    for node in _calls(caller.module, trace):
+        if caller.locate(node) == frame.site:
+            return node, caller
+    return None, caller
+
+
+def _parameters(definition: ast.AST | None) -> list[str]:
+    if not isinstance(definition, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+        return []
+    spec = definition.args
+    return [parameter.arg for parameter in (*spec.posonlyargs, *spec.args, *spec.kwonlyargs)]
+
+
+def _rebound(definition: ast.AST, name: str) -> bool:
+    return any(
+        isinstance(node, ast.Name) and node.id == name and isinstance(node.ctx, ast.Store)
+        for node in ast.walk(definition)
+    )
+
+
+def _bound(call: ast.Call, definition: ast.AST | None, name: str) -> ast.expr | None:
+    """The expression that a call gives to a parameter."""
+    if not isinstance(definition, ast.FunctionDef):
+        return None
+    for keyword in call.keywords:
+        if keyword.arg == name:
+            return keyword.value
+    names = [parameter.arg for parameter in (*definition.args.posonlyargs, *definition.args.args)]
+    if name not in names or any(isinstance(argument, ast.Starred) for argument in call.args):
+        return None
+    index = names.index(name) - (names[0] in ("self", "cls"))
+    return call.args[index] if index < len(call.args) else None
+
+
+def _expression_at(site: Location, frame: Frame, trace: Trace) -> ast.expr | None:
+    if frame.module != site.path:
+        return None
+    for node in _calls(site.path, trace):
+        for argument in (*node.args, *(keyword.value for keyword in node.keywords)):
+            if frame.locate(argument) == site:
+                return argument
+    return None
+
+
+def _calls(path: str, trace: Trace) -> list[ast.Call]:
+    cache: dict[str, list[ast.Call]] = trace.facts.setdefault("calls by file", {})
+    if path not in cache:
+        trees = [tree for name, tree in zip(trace.files, trace.trees, strict=False) if name == path]
+        cache[path] = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    return cache[path]
+
+
+def _called(call: ast.Call) -> str:
+    if isinstance(call.func, ast.Attribute):
+        return call.func.attr
+    return call.func.id if isinstance(call.func, ast.Name) else ""
+
+
+def _defined(trace: Trace) -> set[str]:
+    found: set[str] | None = trace.facts.get("defined")
+    if found is None:
+        kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+        found = trace.facts["defined"] = {
+            node.name for tree in trace.trees for node in ast.walk(tree) if isinstance(node, kinds)
+        }
+    return found
+
+
+# -- which layers are trained, and from where they start ------------------------------------------------
+
+
+def trained_by(step: TrainStep, run: Run, trace: Trace) -> list[NormCall]:
+    """The layers that certainly learn in a run of a train step.
+
+    They lie between trained variables and the loss, on a way that gradients take, and their own weights are
+    among those that the step trains.
+    """
+    if not isinstance(step.loss, Node):
+        return []
+    reached = execution((step.loss,), run.world()).certain & executions(trace)[run].certain
+    ways = _gradient_ways(step.loss)
+    calls = [node.attrs["call"] for node in reached if node.op == Op.NORM and node in ways]
+    return sorted((call for call in calls if _learns(call, step)), key=lambda call: call.order)
+
+
+def _gradient_ways(loss: Node) -> set[Value]:
+    """Everything from which a gradient may come back to the loss."""
+    pending: list[Value] = [loss]
+    seen: set[Value] = set()
+    while pending:
+        value = pending.pop()
+        if value in seen:
+            continue
+        seen.add(value)
+        if isinstance(value, Choice):
+            pending.extend(option for _, option in value.options)
+        elif isinstance(value, Unknown):
+            pending.extend(value.sources)
+        elif isinstance(value, Node) and value.attrs.get("api") != "tf.stop_gradient":
+            pending.extend(value.inputs)
+    return seen
+
+
+def _learns(call: NormCall, step: TrainStep) -> bool:
+    layer = call.layer
+    if layer.trainable is not None and not (
+        isinstance(layer.trainable, Const) and layer.trainable.value is True
+    ):
+        return False
+    if step.variables is None:
+        return True
+    named = [node.attrs.get("name") for node in contents((step.variables,)) if isinstance(node, Node)]
+    return layer.name is not None and any(
+        isinstance(name, str) and name.startswith(f"{layer.name}/") for name in named
+    )
+
+
+def pretrained(trace: Trace) -> bool:
+    """Whether the program may start from weights that were trained before.
+
+    A checkpoint that the program itself writes and reads, whole, is a training that goes on.
+    """
+    for save in trace.of(Save):
+        if save.restores and (save.scope is not Saved.ALL or not save.saves):
+            return True
+    return any(trace.mentions(word) for word in _LOADERS)
+
+
+_LOADERS = (
+    "init_fn", "load_initial_weights", "assign_from_checkpoint_fn", "init_from_checkpoint", "load_pretrained",
+    "assign_from_values", "warm_start_from", "NewCheckpointReader", "pretrained_model", "pretrained",
+)  # fmt: skip
+
+
+def steps_of(run: Run, trace: Trace) -> list[TrainStep]:
+    """The train steps that a run certainly executes."""
+    return [node.attrs["step"] for node in executions(trace)[run].certain if node.op == Op.TRAIN]
+
+
+def trained_calls(trace: Trace) -> set[NormCall]:
+    """The layer calls that some training run executes."""
+    found: set[NormCall] | None = trace.facts.get("calls in training")
+    if found is None:
+        found = trace.facts["calls in training"] = {
+            node.attrs["call"]
+            for run in training_runs(trace)
+            for node in executions(trace)[run].nodes
+            if node.op == Op.NORM
+        }
+    return found

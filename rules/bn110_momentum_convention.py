@@ -1,0 +1,199 @@
+"""A momentum that forgets at once, or one so high that a short training leaves the initial statistics.
+
+## What it does
+
+Reports a layer whose moving statistics keep a constant share of 0.2 or less at each update, and one whose given
+constant is so high that at most a fifth of the statistics has been learned when the counted training loops end.
+
+## Why it is bad
+
+In TensorFlow and Keras the momentum (`decay`) is the share of the old value that is kept; in PyTorch it is the share
+of the new one. A momentum of 0.1 taken over from PyTorch makes the moving statistics those of the last few batches.
+The other way round, after `n` updates with decay `d` the share `d**n` of the initial zeros and ones is left.
+
+## When it is not a bug
+
+- A momentum of exactly 0 or 1, as meta-learning uses it on purpose.
+- Averages with a warm-up (`num_updates`) or corrected for their start (`zero_debias`), for the second shape.
+- Statistics restored from a checkpoint, for the second shape.
+
+## Example
+
+```python
+x = tf.layers.batch_normalization(x, momentum=0.1, training=is_training)
+```
+
+## Use instead
+
+```python
+x = tf.layers.batch_normalization(x, momentum=0.9, training=is_training)
+```
+
+## Fix safety
+
+Another momentum gives other moving statistics. The fix for a direct argument is unsafe; everything else is shown.
+
+## Confirmed by
+
+The share of a batch that one training step brings into the moving statistics (RP6).
+
+## Known limits
+
+Only constants are looked at. The length of the training must follow from `for` loops over known ranges.
+
+## References
+
+- TensorFlow 1.15, `tf.layers.batch_normalization`: `momentum` of the moving average, 0.99 by default.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from bnlint.dataflow import Const, Node, Value
+from bnlint.findings import Applicability, Finding, Fix, Group, Location, SetKeyword, Step
+from bnlint.handmade import Handmade, handmade, keeps
+from bnlint.phase import deliberate, executions, training_runs
+from bnlint.rule import Rule
+from bnlint.trace import NormCall, Run, Save, Trace
+
+_PARAMETERS = {
+    "tf.layers.batch_normalization": "momentum",
+    "tf.layers.BatchNormalization": "momentum",
+    "tf.contrib.layers.batch_norm": "decay",
+    "keras.layers.BatchNormalization": "momentum",
+}
+"""APIs that count the share that is kept, and what they call it."""
+_FORGETFUL = 0.2
+_COLD = 0.8
+
+
+class MomentumConvention(Rule):
+    """A momentum in the other framework's convention, or too high for the schedule."""
+
+    code = "BN110"
+    name = "momentum-convention"
+    group = Group.WARNING
+
+    def check(self, trace: Trace) -> Iterator[Finding]:
+        """Report each place once."""
+        by_hand = {layer.call: layer for layer in handmade(trace)}
+        seen: set[Location] = set()
+        for call in trace.of(NormCall):
+            kept = _kept(call, by_hand.get(call))
+            constant_phase = isinstance(call.phase, Const) and not call.phase.value
+            if kept is None or call.site in seen or constant_phase or deliberate((call.context,)):
+                continue
+            share, site = kept
+            where = site or call.site
+            if 0 < share <= _FORGETFUL:
+                seen.add(call.site)
+                yield self.finding(
+                    call.site,
+                    f"the moving statistics keep only {share:g} of their value at each update and follow the last "
+                    "batches: here the momentum is the share of the old value",
+                    (Step(where, "the share that is kept"), Step(call.site, "of this layer's moving statistics")),
+                    _fix(call, share),
+                )
+            elif 0.9 <= share < 1:
+                finding = self._cold(call, share, where, by_hand.get(call), trace)
+                if finding is not None:
+                    seen.add(call.site)
+                    yield finding
+
+    def _cold(
+        self, call: NormCall, share: float, where: Location, layer: Handmade | None, trace: Trace
+    ) -> Finding | None:
+        if not trace.driven or trace.incomplete or _warmed(call, layer):
+            return None
+        if any(save.restores or save.variables is not None for save in trace.of(Save)):
+            return None
+        runs = [run for run in training_runs(trace) if call.output in executions(trace)[run].certain]
+        count = _rounds(runs, trace)
+        evaluation = _inference(call, trace)
+        if not count or evaluation is None or share**count < _COLD:
+            return None
+        left = math.floor(100 * share**count)
+        return self.finding(
+            call.site,
+            f"after the {count} training steps {left} % of the moving statistics are still their initial values: "
+            f"a share of {share:g} is kept at each update",
+            (
+                Step(where, "the share that is kept"),
+                Step(runs[0].site, f"trained here, {count} times in all"),
+                Step(evaluation.site, "inference uses the moving statistics here"),
+            ),
+            Fix(Applicability.DISPLAY, "keep a smaller share, such as 0.9, or train longer"),
+        )
+
+
+def _kept(call: NormCall, layer: Handmade | None) -> tuple[float, Location | None] | None:
+    """The constant share that the layer's moving statistics keep, and where it is written."""
+    value: Value | None = None
+    site: Location | None = None
+    if layer is not None:
+        value = keeps(layer.updates[0]) if layer.updates else None
+        site = value.site if isinstance(value, Const) else None
+    else:
+        parameter = _PARAMETERS.get(call.layer.api, "")
+        for arguments in (call.layer.arguments, call.arguments):
+            if parameter in arguments.named:
+                value, site = arguments.value(parameter), arguments.site(parameter)
+    if isinstance(value, Const) and isinstance(value.value, float | int) and not isinstance(value.value, bool):
+        return float(value.value), site
+    return None
+
+
+def _warmed(call: NormCall, layer: Handmade | None) -> bool:
+    """Whether the average is corrected for its start."""
+    if layer is not None:
+        for update in layer.updates:
+            attrs = update.attrs
+            for word in ("num_updates", "zero_debias"):
+                value = attrs.get(word)
+                if value is not None and not (isinstance(value, Const) and not value.value):
+                    return True
+        return False
+    value = call.arguments.value("zero_debias_moving_mean")
+    return value is not None and not (isinstance(value, Const) and not value.value)
+
+
+def _rounds(runs: list[Run], trace: Trace) -> int | None:
+    """How many training steps the counted loops make at most; None when that is not known."""
+    total = 0
+    seen: set[tuple[Location, ...]] = set()
+    for run in runs:
+        place = tuple(frame.site for frame in run.context.frame.outwards() if frame.site is not None)
+        if (run.site, *place) in seen:
+            continue
+        seen.add((run.site, *place))
+        rounds = [trace.rounds.get(loop) for loop in run.context.loops]
+        if run.declared is not None or None in rounds:
+            return None
+        total += math.prod(count for count in rounds if count is not None)
+    return total
+
+
+def _inference(call: NormCall, trace: Trace) -> Run | None:
+    """A run that certainly uses the moving statistics of the layer."""
+    for run, executed in executions(trace).items():
+        for node in executed.certain:
+            other = _applied(node)
+            if other is not None and (other is call or other.layer is call.layer):
+                if other.training(run.world()) is False:
+                    return run
+    return None
+
+
+def _applied(node: Node) -> NormCall | None:
+    found = node.attrs.get("call") if node.op == "norm" else None
+    return found if isinstance(found, NormCall) else None
+
+
+def _fix(call: NormCall, share: float) -> Fix:
+    parameter = _PARAMETERS.get(call.layer.api)
+    if parameter is None or call.via or parameter not in call.arguments.named:
+        return Fix(Applicability.DISPLAY, f"keep {1 - share:g} instead")
+    edit = SetKeyword(call.site, parameter, f"{1 - share:g}")
+    return Fix(Applicability.UNSAFE, f"keep {1 - share:g} instead", (edit,))

@@ -1,0 +1,111 @@
+"""Batch normalisation whose training flag is a constant True although an evaluation uses the layer.
+
+## What it does
+
+Reports a layer that an evaluation runs and that is in training mode whatever the program does: by the API's default
+(`tf.contrib.layers.batch_norm` and slim's `batch_norm` train unless told otherwise), by a literal in its call, in an
+argument scope or in `normalizer_params`, or by the default of a function that nobody overrides.
+
+## Why it is bad
+
+The evaluation normalises with the mean and variance of its own batch. The prediction for one sample depends on its
+batch mates, a batch of one gives nonsense, and the learned statistics are never used.
+
+## When it is not a bug
+
+- The program only trains: nothing evaluates the layer.
+- GAN samplers, style transfer, meta-learning and domain adaptation use batch statistics on purpose.
+- An argument scope of another module sets the flag.
+
+## Example
+
+```python
+def network(x):
+    return tf.contrib.layers.batch_norm(tf.layers.dense(x, 10))
+```
+
+## Use instead
+
+```python
+def network(x, is_training):
+    return tf.contrib.layers.batch_norm(tf.layers.dense(x, 10), is_training=is_training)
+```
+
+## Fix safety
+
+The phase has to come from the callers, which is a decision: the fix is only shown.
+
+## Confirmed by
+
+In inference the output must not depend on the rest of the batch (RP3) and must be the formula with the moving
+statistics (RP4).
+
+## Known limits
+
+A run counts as an evaluation only on evidence. A True that a caller hands to a graph which only evaluations use is
+BN201; a hand-written layer without moving statistics is BN105.
+
+## References
+
+- TensorFlow 1.15, `tf.contrib.layers.batch_norm`: `is_training` is True by default.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from bnlint.constants import built_in, misdirected, passed, trained_calls, untold
+from bnlint.dataflow import Const
+from bnlint.findings import Applicability, Finding, Fix, Group, Step
+from bnlint.phase import Verdict, deliberate, evaluations, norms_reached
+from bnlint.rule import Rule
+from bnlint.trace import NormCall, Origin, Run, Trace
+
+
+class TrainingFlagConstant(Rule):
+    """A layer that evaluations use is always in training mode."""
+
+    code = "BN203"
+    name = "training-flag-constant"
+    group = Group.WARNING
+
+    def check(self, trace: Trace) -> Iterator[Finding]:
+        """Report each constant once, at the first layer that it reaches."""
+        seen: set[object] = set()
+        for run, verdict in evaluations(trace):
+            for call in norms_reached(run, trace):
+                phase = built_in(call, run.world())
+                if phase is None or not phase.value or {call.site, _source(call, phase)} & seen:
+                    continue
+                if misdirected(call) or untold(call, trace) is not None:
+                    continue
+                if deliberate((run.context, call.context), (call.layer.name or "",)) is not None:
+                    continue
+                if call not in trained_calls(trace) and passed(call, phase, trace) is not None:
+                    continue
+                seen |= {call.site, _source(call, phase)}
+                yield self._finding(call, phase, run, verdict, trace)
+
+    def _finding(self, call: NormCall, phase: Const, run: Run, verdict: Verdict, trace: Trace) -> Finding:
+        steps = [Step(call.site, f"always in training mode: {_why(call)}")]
+        if phase.site is not None and phase.site != call.site:
+            steps.append(Step(phase.site, "the constant stands here"))
+        steps.append(Step(run.site, f"this run evaluates with the layer: {verdict.because}"))
+        return self.finding(
+            call.site,
+            "batch norm is always in training mode, but an evaluation uses it: "
+            "its output depends on the rest of the evaluated batch",
+            steps,
+            Fix(Applicability.DISPLAY, "take the phase as a parameter and hand it on to the layer"),
+        )
+
+
+def _source(call: NormCall, phase: Const) -> object:
+    """What makes two constants the same decision: the literal, or the value if it was computed."""
+    return call.site if call.origin is Origin.DEFAULT else phase.site or phase
+
+
+def _why(call: NormCall) -> str:
+    if call.origin is Origin.DEFAULT:
+        return "that is the default"
+    return "by a constant in a scope" if call.origin is Origin.SCOPE else "the flag is a constant"

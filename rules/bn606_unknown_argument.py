@@ -1,0 +1,127 @@
+"""An argument that the normalisation does not have.
+
+## What it does
+
+Reports a keyword that reaches a batch-norm function or layer of TensorFlow 1 — written at the call, in a dictionary
+of normaliser parameters or in an argument scope — and that its signature does not contain.
+
+## Why it is bad
+
+The call raises `TypeError` as soon as the graph is built, often only on the path that nobody has run yet. Whoever
+makes it run by dropping the word loses what it was meant to say, such as `updates_collections=None`.
+
+## When it is not a bug
+
+- A function of the program's own with that parameter, which only shares its name.
+- Keywords that older versions had.
+
+## Example
+
+```python
+params = {"is_training": is_training, "updates_collection": None}
+x = slim.conv2d(x, 32, [3, 3], normalizer_fn=slim.batch_norm, normalizer_params=params)
+```
+
+## Use instead
+
+```python
+params = {"is_training": is_training, "updates_collections": None}
+```
+
+## Fix safety
+
+Renaming to the nearest parameter changes how the network trains, so the fix is only shown.
+
+## Confirmed by
+
+Building the graph raises `TypeError`.
+
+## Known limits
+
+Only the signatures of TensorFlow 1's own functions are checked; whether the API exists in the declared version of
+TensorFlow is checked where that version is known.
+
+## References
+
+- TensorFlow 1.15: the signatures of the functions named above.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+
+from bnlint.findings import Applicability, Finding, Fix, Group, Location, Step
+from bnlint.rule import Rule
+from bnlint.trace import Argument, Arguments, NormCall, Trace
+
+_CHECKED = {
+    "tf.layers.batch_normalization": "axis momentum epsilon center scale training trainable name reuse renorm fused",
+    "tf.layers.BatchNormalization": "axis momentum epsilon center scale training trainable name renorm fused",
+    "tf.contrib.layers.batch_norm": "decay center scale epsilon activation_fn param_initializers param_regularizers "
+    "updates_collections is_training reuse variables_collections outputs_collections trainable batch_weights fused "
+    "data_format zero_debias_moving_mean scope renorm",
+    "tf.nn.batch_normalization": "mean variance offset scale variance_epsilon name",
+    "tf.nn.batch_norm_with_global_normalization": "t m v beta gamma variance_epsilon scale_after_normalization name",
+    "tf.nn.fused_batch_norm": "scale offset mean variance epsilon data_format is_training name",
+}
+"""The functions whose signatures are certain, with the parameters worth proposing."""
+_MEANT = {
+    "training": "is_training", "is_training": "training", "is_train": "is_training", "momentum": "decay",
+    "decay": "momentum", "epsilon": "variance_epsilon", "scope": "name", "name": "scope", "eps": "epsilon",
+}  # fmt: skip
+"""What another API's word is called here."""
+_ELSEWHERE = {
+    "tf.layers.BatchNormalization": frozenset(
+        "input_shape batch_input_shape batch_size weights dynamic autocast input_dim scope".split()
+    ),
+    "tf.contrib.layers.batch_norm": frozenset({"initializers", "regularizers"}),
+    "tf.nn.batch_norm_with_global_normalization": frozenset({"input", "mean", "variance"}),
+}
+"""Keywords that base classes take, or that other versions had."""
+
+
+class UnknownArgument(Rule):
+    """A keyword that the API does not have."""
+
+    code = "BN606"
+    name = "unknown-argument"
+    group = Group.ERROR
+
+    def check(self, trace: Trace) -> Iterator[Finding]:
+        """Report each call once."""
+        seen: set[Location] = set()
+        for call in trace.of(NormCall):
+            for site, arguments in ((call.layer.site, call.layer.arguments), (call.site, call.arguments)):
+                found = _unknown(call, arguments)
+                if found is None or site in seen:
+                    continue
+                seen.add(site)
+                word, argument = found
+                meant = _nearest(call.layer.api, word, arguments)
+                steps = [Step(argument.site, f"`{word}` is given here")] if argument.site else []
+                function = call.layer.api.rpartition(".")[2]
+                hint = f"; it is called `{meant}`" if meant else ""
+                yield self.finding(
+                    site,
+                    f"`{function}` has no argument `{word}`{hint}: the call raises `TypeError`",
+                    (*steps, Step(site, f"and reaches `{call.layer.api}` here")),
+                    Fix(Applicability.DISPLAY, f"call it `{meant}`") if meant else None,
+                )
+
+
+def _unknown(call: NormCall, arguments: Arguments) -> tuple[str, Argument] | None:
+    api = call.layer.api
+    if api not in _CHECKED:
+        return None
+    allowed = _ELSEWHERE.get(api, frozenset())
+    return next(((word, found) for word, found in arguments.unexpected.items() if word not in allowed), None)
+
+
+def _nearest(api: str, word: str, arguments: Arguments) -> str | None:
+    parameters = [name for name in _CHECKED[api].split() if name not in arguments.named]
+    meant = _MEANT.get(word)
+    if meant in parameters:
+        return meant
+    close = difflib.get_close_matches(word, parameters, 1, 0.8)
+    return close[0] if close else None
