@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from bnlint.dataflow import Choice, Const, Frame, Node, Op, Unknown, Value, World, execution
 from bnlint.findings import Location
 from bnlint.interpreter.values import contents
-from bnlint.phase import executions, is_phase_name, training_runs
+from bnlint.phase import executions, is_phase_name, misplaced_flag, training_runs
 from bnlint.trace import NormCall, Origin, Run, Save, Saved, Trace, TrainStep, Updates
 
 _BUILT_IN = (Origin.ARGUMENT, Origin.SCOPE, Origin.DEFAULT)
@@ -50,12 +50,8 @@ def passed(call: NormCall, phase: Const, trace: Trace) -> Passed | None:
 
 
 def misdirected(call: NormCall) -> bool:
-    """Whether the call has a phase in the wrong place: a wrong keyword, or a position that is another parameter's."""
-    if any(is_phase_name(name) for name in call.arguments.unexpected):
-        return True
-    second = call.arguments.positional[1:2]
-    value = call.arguments.value(second[0]) if second else None
-    return second != () and not (isinstance(value, Const) and not isinstance(value.value, bool))
+    """Whether the phase was given in the wrong place: with a wrong keyword, or as another parameter."""
+    return misplaced_flag(call) is not None or any(is_phase_name(name) for name in call.arguments.unexpected)
 
 
 def _argument_at(site: Location, frames: list[Frame], trace: Trace) -> Passed | None:
@@ -72,7 +68,7 @@ def _argument_at(site: Location, frames: list[Frame], trace: Trace) -> Passed | 
 
 
 def _argument_of(call: NormCall, frames: list[Frame], trace: Trace) -> Passed | None:
-    """Follow a computed phase back through the parameters of the calling functions to where it is computed."""
+    """Follow a computed phase back through the parameters of the callers to where it is computed."""
     found: Passed | None = None
     for frame, name in _carriers(call, frames, trace):
         invoked, caller = _invocation(frame, trace)
@@ -88,12 +84,19 @@ def _argument_of(call: NormCall, frames: list[Frame], trace: Trace) -> Passed | 
 def untold(call: NormCall, trace: Trace) -> str | None:
     """The name of a phase parameter, of a function around the layer's call, that does not reach the layer."""
     frames = list(call.context.frame.outwards())
-    carriers = {frame: name for frame, name in _carriers(call, frames, trace)}
+    carriers = dict(_carriers(call, frames, trace))
     for frame in frames:
         for name in _parameters(frame.node):
-            if is_phase_name(name) and carriers.get(frame) != name:
+            if is_phase_name(name) and carriers.get(frame) != name and not _is_consulted_mode(frame, name):
                 return name
     return None
+
+
+def _is_consulted_mode(frame: Frame, name: str) -> bool:
+    """A mode decides many things; that it does not decide about the layer is no broken promise."""
+    return name == "mode" and any(
+        isinstance(node, ast.Name) and node.id == name for node in ast.walk(frame.node or ast.Pass())
+    )
 
 
 def _carriers(call: NormCall, frames: list[Frame], trace: Trace) -> Iterator[tuple[Frame, str]]:
@@ -191,7 +194,7 @@ def _defined(trace: Trace) -> set[str]:
 # -- which layers are trained, and from where they start ------------------------------------------------
 
 
-def trained_by(step: TrainStep, run: Run, trace: Trace) -> list[NormCall]:
+def trained_by(step: TrainStep, run: Run) -> list[NormCall]:
     """The layers that certainly learn in a run of a train step.
 
     They lie between trained variables and the loss, on a way that gradients take, and their own weights are
@@ -199,7 +202,7 @@ def trained_by(step: TrainStep, run: Run, trace: Trace) -> list[NormCall]:
     """
     if not isinstance(step.loss, Node):
         return []
-    reached = execution((step.loss,), run.world()).certain & executions(trace)[run].certain
+    reached = execution((step.loss,), run.world()).certain
     ways = _gradient_ways(step.loss)
     calls = [node.attrs["call"] for node in reached if node.op == Op.NORM and node in ways]
     return sorted((call for call in calls if _learns(call, step)), key=lambda call: call.order)
@@ -259,14 +262,14 @@ def steps_of(run: Run, trace: Trace) -> list[TrainStep]:
     return [node.attrs["step"] for node in executions(trace)[run].certain if node.op == Op.TRAIN]
 
 
-def trained_calls(trace: Trace) -> set[NormCall]:
-    """The layer calls that some training run executes."""
-    found: set[NormCall] | None = trace.facts.get("calls in training")
-    if found is None:
-        found = trace.facts["calls in training"] = {
-            node.attrs["call"]
+def trained_in_mode(call: NormCall, trace: Trace) -> bool:
+    """Whether some training run executes the layer, in this or another call, in a mode that may be training."""
+    modes: set[object] | None = trace.facts.get("layers in training mode")
+    if modes is None:
+        modes = trace.facts["layers in training mode"] = {
+            node.attrs["call"].layer
             for run in training_runs(trace)
             for node in executions(trace)[run].nodes
-            if node.op == Op.NORM
+            if node.op == Op.NORM and node.attrs["call"].training(run.world()) is not False
         }
-    return found
+    return call.layer in modes

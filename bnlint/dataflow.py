@@ -196,25 +196,49 @@ class Op:
     """Runs its inputs and has no value."""
 
 
+DEEPEST = 50
+"""Logic nested deeper than this is not looked into."""
+
+
 class World:
     """What is assumed: outcomes of undecided conditions, and the values that a run feeds.
 
     That ``x == c`` holds makes ``x`` the constant ``c``.
     """
 
-    __slots__ = ("assumed", "fed")
+    __slots__ = ("_allowed", "_known", "_narrowed", "assumed", "fed")
 
     def __init__(self, guards: Iterable[Guard] = (), fed: Mapping[Value, Value] | None = None) -> None:
         self.assumed: dict[Value, bool] = dict(guards)
         self.fed: dict[Value, Value] = dict(fed) if fed else {}
+        self._known: dict[Value, Const | None] = {}
+        self._allowed: dict[Guards, bool] = {}
+        self._narrowed: dict[Guards, World] = {}
         for condition, outcome in self.assumed.items():
-            if isinstance(condition, Node) and outcome == (condition.op == Op.EQUAL):
-                if condition.op in (Op.EQUAL, Op.NOT_EQUAL) and isinstance(condition.inputs[1], Const):
-                    self.fed.setdefault(condition.inputs[0], condition.inputs[1])
+            if (
+                isinstance(condition, Node)
+                and condition.op in (Op.EQUAL, Op.NOT_EQUAL)
+                and outcome == (condition.op == Op.EQUAL)
+                and isinstance(condition.inputs[1], Const)
+            ):
+                self.fed.setdefault(condition.inputs[0], condition.inputs[1])
 
     def allows(self, guards: Guards) -> bool:
         """Whether nothing that is known contradicts the guards."""
-        return all(self.truth(condition) in (None, outcome) for condition, outcome in guards)
+        if not guards:
+            return True
+        allowed = self._allowed.get(guards)
+        if allowed is None:
+            allowed = all(self.truth(condition) in (None, outcome) for condition, outcome in guards)
+            self._allowed[guards] = allowed
+        return allowed
+
+    def narrowed(self, guards: Guards) -> World:
+        """This world with further outcomes assumed."""
+        found = self._narrowed.get(guards)
+        if found is None:
+            found = self._narrowed[guards] = World((*self.assumed.items(), *guards), self.fed)
+        return found
 
     def alternatives(self, value: Value) -> Iterator[Value]:
         """The values that are not choices into which a value falls in this world."""
@@ -222,7 +246,7 @@ class World:
             for guards, option in value.options:
                 if self.allows(guards):
                     if isinstance(option, Choice):
-                        yield from World((*self.assumed.items(), *guards), self.fed).alternatives(option)
+                        yield from self.narrowed(guards).alternatives(option)
                     else:
                         yield option
         else:
@@ -239,22 +263,30 @@ class World:
 
     def constant(self, value: Value, depth: int = 0) -> Const | None:
         """The constant that a value is in this world; None when that is not known."""
-        if depth > 50:
-            return None
         if isinstance(value, Const):
             return value
+        if value in self._known:
+            return self._known[value]
+        if depth > DEEPEST:
+            return None
+        found = self._constant(value, depth + 1)
+        if not isinstance(value, Node) or value.op != Op.VARIABLE:
+            self._known[value] = found
+        return found
+
+    def _constant(self, value: Value, depth: int) -> Const | None:
         if value in self.assumed:
             return Const(self.assumed[value])
         fed = self.fed.get(value)
         if fed is not None and fed is not value:
-            return self.constant(fed, depth + 1)
+            return self.constant(fed, depth)
         if isinstance(value, Choice):
-            known = [self.constant(option, depth + 1) for option in self.alternatives(value)]
+            known = [self.constant(option, depth) for option in self.alternatives(value)]
             first = known[0] if known else None
             if first is None or any(other is None or other.value != first.value for other in known[1:]):
                 return None
             return first
-        return self._computed(value, depth + 1) if isinstance(value, Node) else None
+        return self._computed(value, depth) if isinstance(value, Node) else None
 
     def _computed(self, node: Node, depth: int) -> Const | None:
         inputs = node.inputs

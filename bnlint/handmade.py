@@ -170,4 +170,8 @@ def _product(value: Value) -> tuple[Const | None, Value | None]:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, Const) and isinstance(value.value, float | int) and not isinstance(value.value, bool)
+    return (
+        isinstance(value, Const)
+        and isinstance(value.value, float | int)
+        and not isinstance(value.value, bool)
+    )

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
-from bnlint.dataflow import Choice, Const, Context, Frame, Node, Op, Unknown, Value, World
+from bnlint.dataflow import Choice, Const, Context, Frame, Guards, Node, Op, Unknown, Value, World, execution
 from bnlint.findings import Location
 from bnlint.trace import Declared, Execution, Feed, NormCall, Run, Save, Trace, TrainStep
 
@@ -99,6 +99,20 @@ def training_runs(trace: Trace) -> list[Run]:
     return found
 
 
+def optimized(trace: Trace) -> set[NormCall]:
+    """The normalisations that some training run executes on the way to a loss."""
+    found: set[NormCall] | None = trace.facts.get("optimized")
+    if found is None:
+        found = trace.facts["optimized"] = set()
+        for run in training_runs(trace):
+            nodes = executions(trace)[run].nodes
+            losses = [node.attrs["step"].loss for node in nodes if node.op == Op.TRAIN]
+            if losses and all(isinstance(loss, Node) for loss in losses):
+                nodes = nodes & execution(losses, run.world()).nodes
+            found.update(node.attrs["call"] for node in nodes if node.op == Op.NORM)
+    return found
+
+
 def role(run: Run, trace: Trace) -> Verdict:
     """Whether a run trains or evaluates."""
     verdicts: dict[Run, Verdict] = trace.facts.setdefault("verdicts", {})
@@ -159,17 +173,17 @@ def _evidence(run: Run, trace: Trace) -> Iterator[Reason]:
             yield Reason(2, "the program restores a checkpoint and never trains", restores[0].site)
         elif trace.driven:
             yield Reason(1, "the program never trains", run.site)
-    yield from _by_network(run, trainings, trace)
+    yield from _by_network(run, trace)
     for training in trainings:
         if run.order > training.order and not set(training.context.loops) <= set(run.context.loops):
             yield Reason(1, "it comes after the training loop", training.site)
             break
 
 
-def _by_network(run: Run, trainings: list[Run], trace: Trace) -> Iterator[Reason]:
+def _by_network(run: Run, trace: Trace) -> Iterator[Reason]:
     """A second network over trained layers, that no train step runs."""
     own = norms_in(run, trace)
-    trained = {call for training in trainings for call in norms_in(training, trace)}
+    trained = optimized(trace)
     layers = {call.layer for call in trained}
     if own and not trained.intersection(own) and all(call.layer in layers for call in own):
         yield Reason(2, "it runs a second network over the trained layers", own[0].site)
@@ -228,10 +242,22 @@ def _by_siblings(run: Run, trace: Trace) -> Iterator[Reason]:
             and sibling.context.frame is run.context.frame
             and sibling.context.loops == run.context.loops
             and sibling.site != run.site
-            and _evaluation_data(sibling) is not None
+            and (_evaluation_data(sibling) is not None or _differ_in_flag(run, sibling))
         ):
             yield Reason(1, "it computes the same as the evaluation beside it", sibling.site)
             return
+
+
+def _differ_in_flag(run: Run, sibling: Run) -> bool:
+    """Whether two runs feed one key with True and with False: the program knows both phases outside training."""
+    flags = {
+        feed.key: feed.value.value for feed in sibling.feeds
+        if isinstance(feed.value, Const) and isinstance(feed.value.value, bool)
+    }  # fmt: skip
+    return any(
+        isinstance(feed.value, Const) and feed.key in flags and feed.value.value is not flags[feed.key]
+        for feed in run.feeds
+    )
 
 
 def _evaluation_data(run: Run) -> Feed | None:

@@ -153,6 +153,8 @@ class TrainStep(Event):
     """The given list of variables; None means all trainable ones."""
     runs_updates: bool = False
     """Whether the API runs the collected updates by itself."""
+    listed: tuple[Node, ...] | None = None
+    """The variables of the given list; None when there is no list or not all of it is known."""
 
 
 @dataclass(eq=False, slots=True)
@@ -265,6 +267,8 @@ class Save(Event):
     saves: list[Context] = field(default_factory=list)
     restores: list[Context] = field(default_factory=list)
     graph: object = None
+    listed: tuple[Node, ...] | None = None
+    """The variables of the given list; None when there is no list or not all of it is known."""
 
 
 @dataclass(eq=False, slots=True)
@@ -310,17 +314,27 @@ class Trace:
 
         Comments do not count; a text in the code counts when it is exactly the word.
         """
-        for tree in self.trees:
-            for node in ast.walk(tree):
-                if (
-                    (isinstance(node, ast.Attribute) and node.attr == word)
-                    or (isinstance(node, ast.Name) and node.id == word)
-                    or (isinstance(node, ast.Constant) and node.value == word)
-                    or (isinstance(node, ast.alias) and node.name.rpartition(".")[2] == word)
-                ):
-                    return True
-        return False
+        return any(word in _words(tree) for tree in self.trees)
 
     def of(self, kind: type[EventT]) -> Iterator[EventT]:
         """The events of a kind, in order."""
         return (event for event in self.events if isinstance(event, kind))
+
+
+def _words(tree: ast.AST) -> frozenset[object]:
+    """The names and texts in a syntax tree; kept on the tree, which many programs share."""
+    found: frozenset[object] | None = getattr(tree, "_bnlint_words", None)
+    if found is None:
+        words: set[object] = set()
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Attribute):
+                words.add(node.attr)
+            elif isinstance(node, ast.Name):
+                words.add(node.id)
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str) and len(node.value) < 80:
+                words.add(node.value)
+            elif isinstance(node, ast.alias):
+                words.add(node.name.rpartition(".")[2])
+        found = frozenset(words)
+        tree._bnlint_words = found  # type: ignore[attr-defined]
+    return found

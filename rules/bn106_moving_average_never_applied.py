@@ -139,5 +139,8 @@ def _rebound(layer: Handmade, trace: Trace) -> Node | None:
 def _never_assigned(kept: Node) -> bool:
     trainable = kept.attrs.get("trainable")
     return (
-        kept.op == Op.VARIABLE and not kept.inputs and isinstance(trainable, Const) and trainable.value is False
+        kept.op == Op.VARIABLE
+        and not kept.inputs
+        and isinstance(trainable, Const)
+        and trainable.value is False
     )

@@ -93,7 +93,10 @@ class MomentumConvention(Rule):
                     call.site,
                     f"the moving statistics keep only {share:g} of their value at each update and follow the last "
                     "batches: here the momentum is the share of the old value",
-                    (Step(where, "the share that is kept"), Step(call.site, "of this layer's moving statistics")),
+                    (
+                        Step(where, "the share that is kept"),
+                        Step(call.site, "of this layer's moving statistics"),
+                    ),
                     _fix(call, share),
                 )
             elif 0.9 <= share < 1:
@@ -140,7 +143,11 @@ def _kept(call: NormCall, layer: Handmade | None) -> tuple[float, Location | Non
         for arguments in (call.layer.arguments, call.arguments):
             if parameter in arguments.named:
                 value, site = arguments.value(parameter), arguments.site(parameter)
-    if isinstance(value, Const) and isinstance(value.value, float | int) and not isinstance(value.value, bool):
+    if (
+        isinstance(value, Const)
+        and isinstance(value.value, float | int)
+        and not isinstance(value.value, bool)
+    ):
         return float(value.value), site
     return None
 

@@ -52,10 +52,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bnlint.constants import built_in, passed, trained_calls
+from bnlint.constants import built_in, passed
 from bnlint.dataflow import Const, World
 from bnlint.findings import Applicability, Finding, Fix, Group, Location, ReplaceExpression, Step
-from bnlint.phase import Verdict, deliberate, evaluations, norms_in
+from bnlint.phase import Verdict, deliberate, evaluations, norms_in, optimized
 from bnlint.rule import Rule
 from bnlint.trace import Feed, NormCall, Run, Trace
 
@@ -94,7 +94,7 @@ class TrainingPhaseInEvaluation(Rule):
     def _passed(self, run: Run, verdict: Verdict, trace: Trace) -> Iterator[Finding]:
         for call in norms_in(run, trace):
             phase = built_in(call, run.world())
-            if phase is None or not phase.value or call in trained_calls(trace) or _meant(call, run):
+            if phase is None or not phase.value or call in optimized(trace) or _meant(call, run):
                 continue
             argument = passed(call, phase, trace)
             if argument is not None:

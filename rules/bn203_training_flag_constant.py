@@ -54,10 +54,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bnlint.constants import built_in, misdirected, passed, trained_calls, untold
+from bnlint.constants import built_in, misdirected, passed, untold
 from bnlint.dataflow import Const
 from bnlint.findings import Applicability, Finding, Fix, Group, Step
-from bnlint.phase import Verdict, deliberate, evaluations, norms_reached
+from bnlint.phase import Verdict, deliberate, evaluations, norms_reached, optimized
 from bnlint.rule import Rule
 from bnlint.trace import NormCall, Origin, Run, Trace
 
@@ -81,7 +81,7 @@ class TrainingFlagConstant(Rule):
                     continue
                 if deliberate((run.context, call.context), (call.layer.name or "",)) is not None:
                     continue
-                if call not in trained_calls(trace) and passed(call, phase, trace) is not None:
+                if call not in optimized(trace) and passed(call, phase, trace) is not None:
                     continue
                 seen |= {call.site, _source(call, phase)}
                 yield self._finding(call, phase, run, verdict, trace)

@@ -83,9 +83,7 @@ class PhasePassedPositionally(Rule):
                 call.site,
                 f"the phase is passed by position and becomes {meaning}: `{phase}` keeps its default",
                 (Step(where, f"this flag arrives as `{parameter}`"), Step(call.site, f"not as `{phase}`")),
-                Fix(
-                    Applicability.SAFE, f"pass it as `{phase}`", (NameArgument(argument.site, phase),)
-                )
+                Fix(Applicability.SAFE, f"pass it as `{phase}`", (NameArgument(argument.site, phase),))
                 if fixable and argument.site is not None
                 else None,
             )

@@ -90,7 +90,11 @@ class StatisticsUpdatedInEvaluation(Rule):
             world = run.world()
             for layer in layers:
                 update = next((node for node in layer.updates if node in executed.certain), None)
-                if update is None or layer.call.site in seen or not _inference(layer, layers, executed, world):
+                if (
+                    update is None
+                    or layer.call.site in seen
+                    or not _inference(layer, layers, executed, world)
+                ):
                     continue
                 reader = _reader(layer, executed, world, trace)
                 if reader is None or _switched(update, layer.call.phase, world):

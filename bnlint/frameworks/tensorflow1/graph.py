@@ -806,6 +806,10 @@ for _name in _MODES:
 
 
 def _op(machine: Machine, call: Call) -> Value:
+    if isinstance(call.receiver, Node) and call.receiver.op == Op.VARIABLE:
+        made = ApiObject("tf.Operation", call.site)
+        made.slots["node"] = call.receiver
+        return made
     return call.receiver or Unknown()
 
 
@@ -814,10 +818,16 @@ PROPERTIES["Tensor.outputs"] = lambda machine, call: List([call.receiver or Unkn
 
 
 def _node_name(machine: Machine, call: Call) -> Value:
+    node, suffix = call.receiver, ":0"
+    if isinstance(node, ApiObject):
+        node, suffix = node.slots.get("node"), ""
+    name = node.attrs.get("name") if isinstance(node, Node) and node.op == Op.VARIABLE else None
+    if isinstance(name, str):
+        return Const(name + suffix)
     return machine.interned(("name of", call.receiver), lambda: Unknown("name"))
 
 
-PROPERTIES["Tensor.name"] = _node_name
+PROPERTIES["Tensor.name"] = PROPERTIES["tf.Operation.name"] = _node_name
 PROPERTIES["Tensor.shape"] = lambda machine, call: machine.interned(
     ("shape", call.receiver), lambda: Unknown("shape")
 )

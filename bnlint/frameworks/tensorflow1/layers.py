@@ -65,8 +65,8 @@ def _scope_of(machine: Machine, given: Value | None, default: str) -> str | None
 def _weighted(machine: Machine, inputs: Value, full: str | None, site: Location, api: str) -> Node:
     open_scope(machine, full)
     close_scope(machine, full)
-    weights = make_variable(machine, joined(full, "weights"), site)
-    biases = make_variable(machine, joined(full, "biases"), site)
+    names = ("kernel", "bias") if api.startswith("tf.layers") else ("weights", "biases")
+    weights, biases = (make_variable(machine, joined(full, name), site) for name in names)
     return machine.node(
         Op.WEIGHTED, (*contents((inputs,)), weights, biases), site, weights=(weights,), api=api
     )

@@ -1,0 +1,120 @@
+"""Batch normalisation that is trained in inference mode.
+
+## What it does
+
+Reports a layer of a network that is trained from scratch and that is in inference mode whatever the program does:
+`tf.layers.batch_normalization` without `training`, a False in the layer's own call, or the default of a function that
+nobody overrides.
+
+## Why it is bad
+
+`tf.layers.batch_normalization` infers unless told otherwise. It then normalises with its stored mean 0 and variance 1,
+in training too, and makes no update operations: it is a learnable scale and shift, and nothing is normalised.
+
+## When it is not a bug
+
+- The program only infers.
+- A pretrained network is used with its statistics frozen.
+- The layer's weights are not trained by the step.
+
+## Example
+
+```python
+x = tf.layers.batch_normalization(x)
+train_op = tf.train.AdamOptimizer().minimize(cost(x))
+```
+
+## Use instead
+
+```python
+x = tf.layers.batch_normalization(x, training=is_training)
+with tf.control_dependencies(tf.get_collection(tf.GraphKeys.UPDATE_OPS)):
+    train_op = tf.train.AdamOptimizer().minimize(cost(x))
+```
+
+## Fix safety
+
+The phase has to come from the callers and the updates have to be run: the fix is only shown.
+
+## Confirmed by
+
+In a train step the output must be the batch-statistics formula (RP1); with the stored statistics unmoved, the output
+is the input, scaled and shifted (RP4).
+
+## Known limits
+
+A False that a caller hands to the function which builds the layer is BN202. Programs that may start from a checkpoint
+of another program are left alone.
+
+## References
+
+- TensorFlow 1.15, `tf.compat.v1.layers.batch_normalization`: `training` is False by default.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from bnlint.constants import (
+    built_in,
+    misdirected,
+    passed,
+    pretrained,
+    steps_of,
+    trained_by,
+    trained_in_mode,
+    untold,
+)
+from bnlint.dataflow import Const
+from bnlint.findings import Applicability, Finding, Fix, Group, Step
+from bnlint.phase import training_runs
+from bnlint.rule import Rule
+from bnlint.trace import NormCall, Origin, Run, Trace, TrainStep
+
+
+class TrainedInInferenceMode(Rule):
+    """A trained layer that is always in inference mode."""
+
+    code = "BN107"
+    name = "trained-in-inference-mode"
+    group = Group.ERROR
+
+    def check(self, trace: Trace) -> Iterator[Finding]:
+        """Report each constant once, at the first layer that it reaches."""
+        seen: set[object] = set()
+        if pretrained(trace):
+            return
+        for run in training_runs(trace):
+            for step in steps_of(run, trace):
+                for call in trained_by(step, run):
+                    phase = built_in(call, run.world())
+                    if phase is None or phase.value or {call.site, _source(call, phase)} & seen:
+                        continue
+                    if trained_in_mode(call, trace) or misdirected(call) or untold(call, trace) is not None:
+                        continue
+                    if passed(call, phase, trace) is None:
+                        seen |= {call.site, _source(call, phase)}
+                        yield self._finding(call, phase, step, run)
+
+    def _finding(self, call: NormCall, phase: Const, step: TrainStep, run: Run) -> Finding:
+        why = "that is the default" if call.origin is Origin.DEFAULT else "the flag is a constant"
+        steps = [Step(call.site, f"always in inference mode: {why}")]
+        if phase.site is not None and phase.site != call.site:
+            steps.append(Step(phase.site, "the constant stands here"))
+        steps.append(Step(step.site, "the layer is trained here"))
+        if run.site != step.site:
+            steps.append(Step(run.site, "the train step runs here"))
+        return self.finding(
+            call.site,
+            "batch norm is trained in inference mode: it never normalises with batch statistics, "
+            "and its moving statistics never move",
+            steps,
+            Fix(
+                Applicability.DISPLAY, "give the layer the phase and run its update operations while training"
+            ),
+        )
+
+
+def _source(call: NormCall, phase: Const) -> object:
+    """What makes two constants the same decision: the literal, or the value if it was computed."""
+    return call.site if call.origin is Origin.DEFAULT else phase.site or phase

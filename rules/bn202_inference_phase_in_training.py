@@ -1,0 +1,134 @@
+"""A phase flag that says inference while the program trains.
+
+## What it does
+
+Reports a False that reaches batch normalisation in a train step: a feed entry such as `is_training: False` of a run
+that trains the layer, or an argument of the call that builds the trained graph.
+
+## Why it is bad
+
+The layer normalises with its stored statistics, which are 0 and 1 at the start and do not move: it is a learnable
+scale and shift, nothing is normalised, and the statistics that inference needs are never learned.
+
+## When it is not a bug
+
+- A pretrained network is fine-tuned with its statistics frozen.
+- Another run of the same train step says True: the statistics are frozen in a late stage.
+- The layer belongs to a network that the step does not train (a teacher, a target network, a generator).
+
+## Example
+
+```python
+sess.run(train_op, feed_dict={x: batch_x, y: batch_y, is_training: False})
+```
+
+## Use instead
+
+```python
+sess.run(train_op, feed_dict={x: batch_x, y: batch_y, is_training: True})
+```
+
+## Fix safety
+
+The fix turns the value over. It changes what is trained, so it is unsafe.
+
+## Confirmed by
+
+In a train step the output must be the batch-statistics formula (RP1), and the moving statistics must move (RP2).
+
+## Known limits
+
+Programs that may start from a checkpoint of another program are left alone when the graph is built for inference,
+because freezing the statistics is common there. A layer whose own call says False is BN107.
+
+## References
+
+- Ioffe and Szegedy 2015, *Batch Normalization*, algorithm 2: training normalises with batch statistics.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from bnlint.constants import built_in, misdirected, passed, pretrained, steps_of, trained_by, trained_in_mode
+from bnlint.dataflow import Const, World
+from bnlint.findings import Applicability, Finding, Fix, Group, Location, ReplaceExpression, Step
+from bnlint.phase import training_runs
+from bnlint.rule import Rule
+from bnlint.trace import Feed, NormCall, Run, Trace, TrainStep
+
+
+class InferencePhaseInTraining(Rule):
+    """The phase flag is off in a train step."""
+
+    code = "BN202"
+    name = "inference-phase-in-training"
+    group = Group.ERROR
+
+    def check(self, trace: Trace) -> Iterator[Finding]:
+        """Report each wrong value once."""
+        seen: set[Location] = set()
+        for run in training_runs(trace):
+            for step in steps_of(run, trace):
+                calls = [call for call in trained_by(step, run) if not trained_in_mode(call, trace)]
+                for finding in (*self._fed(run, step, calls), *self._passed(run, step, calls, trace)):
+                    if finding.location not in seen:
+                        seen.add(finding.location)
+                        yield finding
+
+    def _fed(self, run: Run, step: TrainStep, calls: list[NormCall]) -> Iterator[Finding]:
+        for feed in run.feeds:
+            call = _switched_off(feed, run, calls)
+            if call is not None and isinstance(feed.value, Const):
+                site = feed.value.site or feed.site
+                steps = [Step(call.site, "this layer then uses its stored statistics, which do not move")]
+                if site != feed.site:
+                    steps.append(Step(feed.site, "the value is fed here"))
+                steps.append(Step(run.site, "this run trains the layer"))
+                said = repr(feed.value.value)
+                yield self.finding(site, _message(f"is fed {said}"), steps, _turn_over(feed.value))
+
+    def _passed(self, run: Run, step: TrainStep, calls: list[NormCall], trace: Trace) -> Iterator[Finding]:
+        if pretrained(trace):
+            return
+        for call in calls:
+            phase = built_in(call, run.world())
+            if phase is None or phase.value or misdirected(call):
+                continue
+            argument = passed(call, phase, trace)
+            if argument is not None:
+                yield self.finding(
+                    argument.site,
+                    _message("is off in the graph that is trained"),
+                    (
+                        Step(argument.site, f"the phase is handed to `{argument.function}`"),
+                        Step(call.site, "this layer then uses its stored statistics, which do not move"),
+                        Step(step.site, "and is trained here"),
+                    ),
+                    _turn_over(phase),
+                )
+
+
+def _message(what: str) -> str:
+    return (
+        f"the training phase {what} in a train step: batch norm neither normalises nor learns its statistics"
+    )
+
+
+def _switched_off(feed: Feed, run: Run, calls: list[NormCall]) -> NormCall | None:
+    """The first trained layer that is in inference mode because of a feed entry."""
+    if not isinstance(feed.value, Const) or not isinstance(feed.value.value, bool | int):
+        return None
+    fed = {other.key: other.value for other in run.feeds}
+    turned = World(run.guards, {**fed, feed.key: Const(not feed.value.value)})
+    for call in calls:
+        if call.training(run.world()) is False and call.training(turned) is True:
+            return call
+    return None
+
+
+def _turn_over(value: Const) -> Fix | None:
+    if value.site is None:
+        return None
+    text = repr(type(value.value)(not value.value))
+    return Fix(Applicability.UNSAFE, f"say {text} while training", (ReplaceExpression(value.site, text),))
