@@ -121,14 +121,21 @@ class _Check:
         for program in self.linker.programs():
             if program.files & wanted:
                 self.progress(f"interpreting {display_path(program.entry)}")
-                trace, seen = interpret(program.entry, project, self._read, library)
-                entered |= seen
                 self.report.summary.programs += 1
+                try:
+                    trace, seen = interpret(program.entry, project, self._read, library)
+                except Exception as error:  # the other programs are still worth checking
+                    self._note_failure(program.entry, error)
+                    continue
+                entered |= seen
                 self._ask(trace)
         for path in self.linker.files:
             if path in wanted and self.linker.relevance[path] is Relevance.NORM:
-                for trace in interpret_alone(path, project, self._read, library, entered):
-                    self._ask(trace)
+                try:
+                    for trace in interpret_alone(path, project, self._read, library, entered):
+                        self._ask(trace)
+                except Exception as error:  # as above
+                    self._note_failure(path, error)
         self._ask(Trace("", driven=False, problems=tuple(self.unread)))
 
     def _ask(self, trace: Trace) -> None:
@@ -142,6 +149,12 @@ class _Check:
                 if finding.location.path in self.wanted:
                     key = (finding.code, finding.location, finding.location.cell)
                     self.found.setdefault(key, finding)
+
+    def _note_failure(self, path: Path, error: Exception) -> None:
+        if os.environ.get("BNLINT_TRACEBACK"):
+            raise error
+        message = f"bnlint failed on this program ({type(error).__name__}: {error}). Please report it."
+        self.report.problems.append(Problem(display_path(path), 1, message))
 
     def _note_crash(self, rule: Rule, trace: Trace, error: Exception) -> None:
         if rule.code not in self.crashed:

@@ -14,7 +14,7 @@ from bnlint.dataflow import Choice, Const, Frame, Node, Op, Unknown, Value, Worl
 from bnlint.findings import Location
 from bnlint.interpreter.values import contents
 from bnlint.phase import executions, is_phase_name, misplaced_flag, training_runs
-from bnlint.trace import NormCall, Origin, Run, Save, Saved, Trace, TrainStep, Updates
+from bnlint.trace import NormCall, Origin, Run, Save, Trace, TrainStep, Updates
 
 _BUILT_IN = (Origin.ARGUMENT, Origin.SCOPE, Origin.DEFAULT)
 
@@ -240,13 +240,13 @@ def _learns(call: NormCall, step: TrainStep) -> bool:
     )
 
 
-def pretrained(trace: Trace) -> bool:
-    """Whether the program may start from weights that were trained before.
+def pretrained(run: Run, trace: Trace) -> bool:
+    """Whether a run may start from weights that were trained before.
 
-    A checkpoint that the program itself writes and reads, whole, is a training that goes on.
+    A checkpoint that the program itself writes and reads is a training that goes on.
     """
     for save in trace.of(Save):
-        if save.restores and (save.scope is not Saved.ALL or not save.saves):
+        if save.restores and not save.saves and save.order < run.order and run.world().allows(save.guards):
             return True
     return any(trace.mentions(word) for word in _LOADERS)
 

@@ -192,6 +192,8 @@ class Op:
     NOT_EQUAL = "not-equal"
     IDENTITY = "identity"
     """Passes its first input on, also after a cast or reshape of a phase."""
+    GRADIENTS = "gradients"
+    """Derivatives of its inputs; an identity is differentiated without being executed."""
     GROUP = "group"
     """Runs its inputs and has no value."""
 
@@ -387,6 +389,8 @@ def _executed_by(node: Node, certain: bool, world: World, result: Execution) -> 
                 yield outside, certain and alone
     else:
         for value in node.inputs:
+            while node.op == Op.GRADIENTS and isinstance(value, Node) and value.op == Op.IDENTITY:
+                value = value.inputs[0]
             yield value, certain
 
 

@@ -133,14 +133,14 @@ def updates_run(layer: Handmade, trace: Trace) -> bool:
 def trained_in(layer: Handmade, trace: Trace) -> Run | None:
     """A run that certainly trains with the statistics of the layer's batch."""
     for run in training_runs(trace):
-        if layer.call.output in executions(trace)[run].certain:
-            if layer.call.training(run.world()) is not False:
-                return run
+        executed = executions(trace)[run].certain
+        if layer.call.output in executed and layer.call.training(run.world()) is not False:
+            return run
     return None
 
 
 def keeps(update: Node) -> Const | None:
-    """The share of its old value that an update leaves in the moving statistic, where it is a known constant."""
+    """The share of its old value that an update leaves in a moving statistic; None if it is not known."""
     decay = update.attrs.get("decay")
     if decay is not None:
         return decay if _is_number(decay) else None
@@ -154,9 +154,9 @@ def keeps(update: Node) -> Const | None:
                 return share
     if update.attrs["api"].endswith("assign_sub"):
         share, of = _product(value)
-        if share is not None and isinstance(of, Node) and of.op == "sub":
-            if of.attrs["operands"][0] in _written(update):
-                return Const(1 - share.value, share.site)
+        difference = isinstance(of, Node) and of.op == "sub" and of.attrs["operands"][0] in _written(update)
+        if share is not None and difference:
+            return Const(1 - share.value, share.site)
     return None
 
 

@@ -12,9 +12,22 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
-from bnlint.dataflow import Choice, Const, Context, Frame, Guards, Node, Op, Unknown, Value, World, execution
+from bnlint.dataflow import (
+    Choice,
+    Const,
+    Context,
+    Execution,
+    Frame,
+    Guards,
+    Node,
+    Op,
+    Unknown,
+    Value,
+    World,
+    execution,
+)
 from bnlint.findings import Location
-from bnlint.trace import Declared, Execution, Feed, NormCall, Run, Save, Trace, TrainStep
+from bnlint.trace import Declared, Feed, NormCall, Run, Save, Trace, TrainStep
 
 _PHASE_NAMES = frozenset(
     "train training istraining istrain trainphase phasetrain phase trainmode intraining bntrain bntraining "
@@ -226,7 +239,7 @@ def _by_data(run: Run, trainings: list[Run], trace: Trace) -> Iterator[Reason]:
             other = training
     if same is not None:
         yield Reason(-3, "it is fed the training batch", same.site)
-    elif other is not None:
+    elif other is not None and not _written_alike(run, other):
         yield Reason(1, "it is fed other data than the train step", other.site)
         theirs = _data(other)
         if not any(_alike(value, theirs[key]) for key, value in fed.items() if key in theirs):
@@ -275,6 +288,13 @@ def _data(run: Run) -> dict[Value, Value]:
     return {feed.key: feed.value for feed in run.feeds if not _is_flag(feed.value)}
 
 
+def _written_alike(run: Run, training: Run) -> bool:
+    """Whether all data that both runs are fed has the same names: another batch of the same kind, perhaps."""
+    theirs = {feed.key: feed.text for feed in training.feeds if not _is_flag(feed.value)}
+    texts = [(feed.text, theirs[feed.key]) for feed in run.feeds if feed.key in theirs]
+    return bool(texts) and all(one and one == other for one, other in texts)
+
+
 def _alike(one: Value, other: Value) -> bool:
     """Whether two unknown values come from the same function, such as ``next_batch``."""
     return (
@@ -284,6 +304,12 @@ def _alike(one: Value, other: Value) -> bool:
 
 def _is_flag(value: Value) -> bool:
     return isinstance(value, Const)
+
+
+def in_unit_test(context: Context) -> bool:
+    """Whether a place belongs to a module of unit tests, whose numbers are chosen for speed."""
+    stems = (_stem(frame.module) for frame in context.frame.outwards())
+    return any(stem.startswith("test_") or stem.endswith("_test") for stem in stems)
 
 
 def deliberate(contexts: Iterable[Context], names: Iterable[str] = ()) -> str | None:
@@ -299,16 +325,36 @@ def deliberate(contexts: Iterable[Context], names: Iterable[str] = ()) -> str | 
         if "batchstat" in "".join(parts):
             return "batch statistics"
         for word in parts:
-            if word in _DELIBERATE:
+            if _is_deliberate(word):
                 return word
     return None
+
+
+def _is_deliberate(word: str) -> bool:
+    return word in _DELIBERATE or word.endswith("gan")
+
+
+def meant(call: NormCall, run: Run, trace: Trace, text: str = "") -> bool:
+    """Whether a layer is meant to use batch statistics in an evaluation.
+
+    The signs of :func:`deliberate` do not count in a program that elsewhere runs the very same layer with the
+    learned statistics outside training.
+    """
+    if deliberate((run.context, call.context), (call.layer.name or "", text)) is None:
+        return False
+    for other, executed in executions(trace).items():
+        if other is not run and not any(node.op == Op.TRAIN for node in executed.nodes):
+            for same in norms_in(other, trace):
+                if same.site == call.site and same.training(other.world()) is False:
+                    return False
+    return True
 
 
 def _deliberate_word(frame: Frame) -> str | None:
     for part in (*frame.function.split("."), _stem(frame.module)):
         joined = "".join(words(part))
         for word in (*words(part), joined):
-            if word in _DELIBERATE:
+            if _is_deliberate(word):
                 return word
     return None
 
@@ -404,7 +450,9 @@ def _named_outcome(name: str) -> bool | None:
     return not set(words(name)) & _EVALUATING
 
 
-_FLAGS = frozenset({"center", "scale", "training", "is_training", "trainable", "reuse", "renorm", "fused"})
+_FLAGS = frozenset(
+    "center scale training is_training trainable reuse renorm fused zero_debias_moving_mean".split()
+)
 
 
 def misplaced_flag(call: NormCall) -> str | None:

@@ -267,6 +267,7 @@ class Save(Event):
     saves: list[Context] = field(default_factory=list)
     restores: list[Context] = field(default_factory=list)
     graph: object = None
+    arguments: Arguments = field(default_factory=Arguments)
     listed: tuple[Node, ...] | None = None
     """The variables of the given list; None when there is no list or not all of it is known."""
 

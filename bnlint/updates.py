@@ -1,0 +1,236 @@
+"""Who runs the update operations of a layer: the question behind the rules about statistics that never learn.
+
+In graph mode a layer in training mode leaves operations in a collection. For every train step this module
+tells, for each layer that it trains, what becomes of them.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from bnlint.dataflow import Const, Node, Op, Unknown, World, execution
+from bnlint.findings import Applicability, Fix, Location, WrapStatement
+from bnlint.phase import executions
+from bnlint.trace import CollectUpdates, NormCall, NormLayer, Run, Trace, TrainStep, Updates
+
+_HEADER = "{tf}.control_dependencies({tf}.get_collection({tf}.GraphKeys.UPDATE_OPS))"
+
+
+class Fate(enum.Enum):
+    """What becomes of a layer's update operations."""
+
+    RUN = "run"
+    UNKNOWN = "unknown"
+    NEVER_READ = "never read"
+    """Nothing in the program reads their collection."""
+    FILTERED_OUT = "filtered out"
+    """The collection is read with a scope that does not match them."""
+    READ_TOO_EARLY = "read too early"
+    """The collection is read only before the layer exists."""
+    UNUSED = "unused"
+    """They are collected, but nothing that runs depends on them."""
+    LEFT_ON_LAYER = "left on the layer"
+    """They hang on a layer of Keras, in no collection, and nothing takes them from there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Neglect:
+    """The layers that a train step trains and whose updates share a fate."""
+
+    step: TrainStep
+    fate: Fate
+    calls: tuple[NormCall, ...]
+    reads: tuple[CollectUpdates, ...]
+    """Where their collection is read."""
+
+
+def trained(step: TrainStep, trace: Trace) -> list[NormCall]:
+    """The normalisations of which a train step changes the weights and that may be in training mode then."""
+    found: list[NormCall] | None = trace.facts.setdefault("trained", {}).get(step)
+    if found is None:
+        runs = runs_of(step, trace)
+        worlds = [run.world() for run in runs] or [World(step.guards)]
+        executed = execution([step.node], World(step.guards))
+        found = []
+        for node in sorted(executed.nodes, key=lambda node: node.order):
+            if node.op == Op.NORM and changes(step, node.attrs["call"].layer) is not False:
+                call: NormCall = node.attrs["call"]
+                if call.phase is None or any(call.training(world) is not False for world in worlds):
+                    found.append(call)
+        trace.facts["trained"][step] = found
+    return found
+
+
+def trained_in_any_phase(step: TrainStep) -> list[NormCall]:
+    """The normalisations that a train step runs, also those in inference mode."""
+    nodes = execution([step.node], World(step.guards)).nodes
+    return sorted((node.attrs["call"] for node in nodes if node.op == Op.NORM), key=lambda call: call.order)
+
+
+def changes(step: TrainStep, layer: NormLayer) -> bool | None:
+    """Whether a train step has a layer's weights in its list of variables; None when that is not known."""
+    if step.variables is None:
+        return True
+    if step.listed is None or layer.name is None:
+        return None
+    names = [name for node in step.listed if isinstance(name := node.attrs.get("name"), str)]
+    if any(name.startswith(f"{layer.name}/") for name in names):
+        return True
+    return False if len(names) == len(step.listed) else None
+
+
+def runs_of(step: TrainStep, trace: Trace) -> list[Run]:
+    """The runs that may execute a train step."""
+    return [run for run, executed in executions(trace).items() if step.node in executed]
+
+
+def updates_of(layer: NormLayer, trace: Trace) -> set[Node]:
+    """The update operations of all calls of a layer: any of them moves its statistics."""
+    found: dict[NormLayer, set[Node]] | None = trace.facts.get("updates of layers")
+    if found is None:
+        found = trace.facts["updates of layers"] = {}
+        for call in trace.of(NormCall):
+            found.setdefault(call.layer, set()).update(call.update_nodes)
+    return found[layer]
+
+
+def updates_run(trace: Trace) -> set[Node]:
+    """The update operations that some run executes."""
+    found: set[Node] | None = trace.facts.get("updates run")
+    if found is None:
+        found = {
+            node for executed in executions(trace).values() for node in executed.nodes if node.op == Op.UPDATE
+        }
+        trace.facts["updates run"] = found
+    return found
+
+
+def neglected(trace: Trace) -> list[Neglect]:
+    """For every train step that runs, the layers whose updates are certainly not run, by fate."""
+    found: list[Neglect] | None = trace.facts.get("neglected")
+    if found is None:
+        found = trace.facts["neglected"] = _neglected(trace) if trace.driven else []
+    return found
+
+
+def first_of_each_place(calls: Iterable[NormCall]) -> list[NormCall]:
+    """The calls without those that a loop or a helper makes again at the same place."""
+    places: dict[Location, NormCall] = {}
+    for call in calls:
+        places.setdefault(call.site, call)
+    return list(places.values())
+
+
+def repair(neglect: Neglect, trace: Trace) -> Fix:
+    """Run the collected updates with the train step; safe with one optimizer, after all layers."""
+    step = neglect.step
+    if len({other.node for other in trace.of(TrainStep)}) > 1:
+        return Fix(
+            Applicability.DISPLAY,
+            "run each network's own updates with its train step: several optimizers share the collection",
+        )
+    if step.node.branch or any(call.order > step.order for call in neglect.calls):
+        return Fix(Applicability.DISPLAY, "run the update operations together with the train step")
+    return Fix(
+        Applicability.SAFE,
+        "run the update operations before the train step",
+        (WrapStatement(step.site, _HEADER),),
+    )
+
+
+def _neglected(trace: Trace) -> list[Neglect]:
+    result = []
+    opaque = any(_opaque(run) for run in trace.of(Run))
+    for step in trace.of(TrainStep):
+        if not runs_of(step, trace) and not opaque:
+            continue
+        fates: dict[Fate, list[NormCall]] = {}
+        for call in trained(step, trace):
+            if call.update_nodes:
+                attached = call.updates is Updates.ATTRIBUTE
+                fate = _attached_fate(call, step, trace) if attached else _fate(call, step, trace, opaque)
+                if fate is not Fate.RUN and fate is not Fate.UNKNOWN:
+                    fates.setdefault(fate, []).append(call)
+        for fate, calls in fates.items():
+            reads = tuple(read for call in calls[:1] for read in _reads(call, trace))
+            result.append(Neglect(step, fate, tuple(calls), reads))
+    return result
+
+
+def _opaque(run: Run) -> bool:
+    """Whether nobody knows what a run fetches."""
+    return any(isinstance(fetched, Unknown) and not fetched.sources for fetched in run.fetches)
+
+
+def _reads(call: NormCall, trace: Trace) -> list[CollectUpdates]:
+    return [
+        read
+        for read in trace.of(CollectUpdates)
+        if read.collection == call.collection and read.graph is call.layer.graph
+    ]
+
+
+def _fate(call: NormCall, step: TrainStep, trace: Trace, opaque: bool) -> Fate:
+    nodes = updates_of(call.layer, trace)
+    if call.collection is None or nodes & handed_over(trace) or trace.incomplete:
+        return Fate.UNKNOWN
+    if nodes & _run_with(step, trace):
+        return Fate.RUN
+    reads = _reads(call, trace)
+    if not reads:
+        named = {"UPDATE_OPS", call.collection}
+        if all(_always_batch(other) for other in trace.of(NormCall) if other.layer is call.layer):
+            return Fate.UNKNOWN
+        return Fate.UNKNOWN if any(trace.mentions(name) for name in named) else Fate.NEVER_READ
+    if opaque or any(set(read.contents) & handed_over(trace) for read in reads):
+        return Fate.UNKNOWN
+    if any(nodes & set(read.contents) or read.live for read in reads):
+        return Fate.UNUSED
+    if all(read.order < call.order for read in reads):
+        return Fate.READ_TOO_EARLY
+    if any(read.scope is not None for read in reads):
+        return Fate.FILTERED_OUT
+    return Fate.UNKNOWN
+
+
+def _always_batch(call: NormCall) -> bool:
+    """Whether a literal at the call asks for batch statistics in every phase: the moving ones are not needed."""
+    argument = call.arguments.named.get("training") or call.arguments.named.get("is_training")
+    value = argument.value if argument is not None else None
+    literal = isinstance(value, Const) and value.site is not None and argument is not None
+    return literal and value.value is True and value.site == argument.site
+
+
+_KERAS_TRAINERS = (
+    "updates",
+    "get_updates_for",
+    "fit",
+    "fit_generator",
+    "train_on_batch",
+    "model_to_estimator",
+)
+"""What takes the updates of a Keras layer, or runs them."""
+
+
+def _attached_fate(call: NormCall, step: TrainStep, trace: Trace) -> Fate:
+    nodes = updates_of(call.layer, trace)
+    if trace.incomplete or not runs_of(step, trace):
+        return Fate.UNKNOWN
+    if nodes & _run_with(step, trace):
+        return Fate.RUN
+    return Fate.UNKNOWN if any(map(trace.mentions, _KERAS_TRAINERS)) else Fate.LEFT_ON_LAYER
+
+
+def _run_with(step: TrainStep, trace: Trace) -> set[Node]:
+    """The operations that some run executes, or the train step, whoever runs it."""
+    return updates_run(trace) | execution([step.node], World(step.guards)).nodes
+
+
+def handed_over(trace: Trace) -> set[Node]:
+    """What code that is not known may run: the values that it was given, and all that these need."""
+    found: set[Node] | None = trace.facts.get("handed over")
+    if found is None:
+        found = trace.facts["handed over"] = execution(trace.escaped, World()).nodes
+    return found

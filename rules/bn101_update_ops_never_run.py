@@ -16,8 +16,8 @@ and the accuracy in production is near chance.
 ## When it is not a bug
 
 - `updates_collections=None`: the layer updates its statistics in place.
-- `slim.learning.create_train_op`, `tf.contrib.training.create_train_op`, `tf.contrib.layers.optimize_loss` and
-  the trainer of Keras run the updates themselves.
+- `slim.learning.create_train_op`, `tf.contrib.training.create_train_op`, `tf.contrib.layers.optimize_loss`
+  and the trainer of Keras run the updates themselves.
 - The updates are fetched together with the train step, or grouped with it.
 
 ## Example
@@ -37,9 +37,9 @@ with tf.control_dependencies(tf.get_collection(tf.GraphKeys.UPDATE_OPS)):
 
 ## Fix safety
 
-The fix wraps the statement of the train step. It is safe when there is one optimizer, the statement comes after
-all layers and is not built inside a graph-level conditional; with several optimizers each would update the
-statistics of all networks, so the fix is only shown.
+The fix wraps the statement of the train step. It is safe when there is one optimizer, the statement comes
+after all layers and is not built inside a graph-level conditional; with several optimizers each would update
+the statistics of all networks, so the fix is only shown.
 
 ## Confirmed by
 
@@ -47,8 +47,8 @@ A training step must move the moving statistics (RP2), and they must converge to
 
 ## Known limits
 
-When the collection is read but the operations are not run, BN102 or BN103 says so. Programs whose training loop
-lives in a library that is not known are left alone.
+When the collection is read but the operations are not run, BN102 or BN103 says so. Programs whose training
+loop lives in a library that is not known are left alone.
 
 ## References
 
@@ -59,12 +59,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bnlint.findings import Applicability, Finding, Fix, Group, Step, WrapStatement
+from bnlint.findings import Finding, Group, Step
 from bnlint.rule import Rule
-from bnlint.trace import NormCall, Trace, TrainStep
-from bnlint.updates import Fate, Neglect, neglected, runs_of
-
-_HEADER = "{tf}.control_dependencies({tf}.get_collection({tf}.GraphKeys.UPDATE_OPS))"
+from bnlint.trace import NormCall, Trace
+from bnlint.updates import Fate, Neglect, first_of_each_place, neglected, repair, runs_of
 
 
 class UpdateOpsNeverRun(Rule):
@@ -79,7 +77,7 @@ class UpdateOpsNeverRun(Rule):
         for neglect in neglected(trace):
             if neglect.fate is Fate.NEVER_READ:
                 yield self.finding(
-                    neglect.step.site, _message(neglect), _steps(neglect, trace), _fix(neglect, trace)
+                    neglect.step.site, _message(neglect), _steps(neglect, trace), repair(neglect, trace)
                 )
             elif neglect.fate is Fate.FILTERED_OUT:
                 yield self.finding(neglect.step.site, _filtered(neglect), _steps(neglect, trace))
@@ -90,15 +88,21 @@ def _message(neglect: Neglect) -> str:
     layers = "1 batch-norm layer is" if count == 1 else f"{count} batch-norm layers are"
     collection = neglect.calls[0].collection
     name = "tf.GraphKeys.UPDATE_OPS" if collection == "update_ops" else f"the collection {collection!r}"
-    return f"{layers} trained here, but nothing runs the update operations in {name}: the moving statistics never move"
+    return (
+        f"{layers} trained here, but nothing runs the update operations in {name}: "
+        "the moving statistics never move"
+    )
 
 
 def _filtered(neglect: Neglect) -> str:
-    return "the update operations of the trained layers are left out by the scope that filters the collection: their moving statistics never move"
+    return (
+        "the scope that filters the collection leaves the update operations of the trained layers out: "
+        "their moving statistics never move"
+    )
 
 
 def _steps(neglect: Neglect, trace: Trace) -> tuple[Step, ...]:
-    steps = [Step(call.site, _normalised(call)) for call in _first_of_each_place(neglect.calls)[:3]]
+    steps = [Step(call.site, _normalised(call)) for call in first_of_each_place(neglect.calls)[:3]]
     steps.extend(Step(read.site, "the collection is read here with a scope") for read in neglect.reads[:1])
     steps.append(Step(neglect.step.site, "trained here without the updates"))
     for run in runs_of(neglect.step, trace)[:1]:
@@ -106,25 +110,5 @@ def _steps(neglect: Neglect, trace: Trace) -> tuple[Step, ...]:
     return tuple(steps)
 
 
-def _first_of_each_place(calls: tuple[NormCall, ...]) -> list[NormCall]:
-    return list({call.site: call for call in reversed(calls)}.values())[::-1]
-
-
 def _normalised(call: NormCall) -> str:
     return "normalised here; the layer leaves its updates in the collection"
-
-
-def _fix(neglect: Neglect, trace: Trace) -> Fix:
-    step = neglect.step
-    if len({id(other) for other in trace.of(TrainStep)}) > 1:
-        return Fix(
-            Applicability.DISPLAY,
-            "run each network's own updates with its train step: several optimizers share the collection",
-        )
-    if step.node.branch or any(call.order > step.order for call in neglect.calls):
-        return Fix(Applicability.DISPLAY, "run the update operations together with the train step")
-    return Fix(
-        Applicability.SAFE,
-        "run the update operations before the train step",
-        (WrapStatement(step.site, _HEADER),),
-    )

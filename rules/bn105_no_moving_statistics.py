@@ -2,20 +2,22 @@
 
 ## What it does
 
-Reports a bare formula (`tf.nn.batch_normalization`, `tf.nn.fused_batch_norm`, …) that gets the mean and variance of
-the batch in training and in evaluation, while nothing in the program averages them for inference.
+Reports a bare formula (`tf.nn.batch_normalization`, `tf.nn.fused_batch_norm`, …) that gets the mean and
+variance of the batch in training and in evaluation, while nothing in the program averages them for
+inference.
 
 ## Why it is bad
 
-Without moving statistics there is nothing to normalise with but the batch that happens to be fed. The output for
-an example then depends on the other examples of its batch, and a batch of one normalises every activation of a
-dense layer to the same value. Results measured on large shuffled batches do not hold in production.
+Without moving statistics there is nothing to normalise with but the batch that happens to be fed. The
+output for an example then depends on the other examples of its batch, and a batch of one normalises every
+activation of a dense layer to the same value. Results measured on large shuffled batches do not hold in
+production.
 
 ## When it is not a bug
 
 - Instance, layer and group normalisation: their moments leave the batch axis out.
-- Style transfer, samplers of generative models, few-shot learning and test-time adaptation use batch statistics on
-  purpose.
+- Style transfer, samplers of generative models, few-shot learning and test-time adaptation use batch
+  statistics on purpose.
 - The moments are averaged somewhere else, or fetched and kept by the program.
 
 ## Example

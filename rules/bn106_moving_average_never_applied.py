@@ -2,15 +2,16 @@
 
 ## What it does
 
-Reports a bare formula (`tf.nn.batch_normalization`, …) that is trained with the statistics of the batch, when the
-operations that should bring them into the moving statistics exist but no run reaches them, or when the new average
-is computed and never assigned.
+Reports a bare formula (`tf.nn.batch_normalization`, …) that is trained with the statistics of the batch,
+when the operations that should bring them into the moving statistics exist but no run reaches them, or when
+the new average is computed and never assigned.
 
 ## Why it is bad
 
-In a graph an operation does nothing until a run asks for it. `ema.apply(...)` and `tf.assign(...)` return that
-operation; when it is dropped, or is the dependency of nothing, the moving statistics keep their initial values.
-Training looks fine, because it uses the statistics of each batch; inference uses zeros and ones.
+In a graph an operation does nothing until a run asks for it. `ema.apply(...)` and `tf.assign(...)` return
+that operation; when it is dropped, or is the dependency of nothing, the moving statistics keep their
+initial values. Training looks fine, because it uses the statistics of each batch; inference uses zeros and
+ones.
 
 ## When it is not a bug
 
@@ -46,8 +47,8 @@ A training step must move the moving statistics (RP2).
 
 ## Known limits
 
-Programs that fetch something unknown are left alone. Whether each of several updates runs is not told apart: one that
-runs is enough for silence.
+Programs that fetch something unknown are left alone. Whether each of several updates runs is not told
+apart: one that runs is enough for silence.
 
 ## References
 

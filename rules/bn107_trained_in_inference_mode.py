@@ -82,9 +82,9 @@ class TrainedInInferenceMode(Rule):
     def check(self, trace: Trace) -> Iterator[Finding]:
         """Report each constant once, at the first layer that it reaches."""
         seen: set[object] = set()
-        if pretrained(trace):
-            return
         for run in training_runs(trace):
+            if pretrained(run, trace):
+                continue
             for step in steps_of(run, trace):
                 for call in trained_by(step, run):
                     phase = built_in(call, run.world())

@@ -2,14 +2,16 @@
 
 ## What it does
 
-Reports a layer whose moving statistics keep a constant share of 0.2 or less at each update, and one whose given
-constant is so high that at most a fifth of the statistics has been learned when the counted training loops end.
+Reports a layer whose moving statistics keep a constant share of 0.2 or less at each update, and one whose
+given constant is so high that at most a fifth of the statistics has been learned when the counted training
+loops end.
 
 ## Why it is bad
 
-In TensorFlow and Keras the momentum (`decay`) is the share of the old value that is kept; in PyTorch it is the share
-of the new one. A momentum of 0.1 taken over from PyTorch makes the moving statistics those of the last few batches.
-The other way round, after `n` updates with decay `d` the share `d**n` of the initial zeros and ones is left.
+In TensorFlow and Keras the momentum (`decay`) is the share of the old value that is kept; in PyTorch it is
+the share of the new one. A momentum of 0.1 taken over from PyTorch makes the moving statistics those of the
+last few batches. The other way round, after `n` updates with decay `d` the share `d**n` of the initial
+zeros and ones is left.
 
 ## When it is not a bug
 
@@ -31,7 +33,8 @@ x = tf.layers.batch_normalization(x, momentum=0.9, training=is_training)
 
 ## Fix safety
 
-Another momentum gives other moving statistics. The fix for a direct argument is unsafe; everything else is shown.
+Another momentum gives other moving statistics. The fix for a direct argument is unsafe; everything else is
+shown.
 
 ## Confirmed by
 
@@ -54,7 +57,7 @@ from collections.abc import Iterator
 from bnlint.dataflow import Const, Node, Value
 from bnlint.findings import Applicability, Finding, Fix, Group, Location, SetKeyword, Step
 from bnlint.handmade import Handmade, handmade, keeps
-from bnlint.phase import deliberate, executions, training_runs
+from bnlint.phase import deliberate, executions, in_unit_test, training_runs
 from bnlint.rule import Rule
 from bnlint.trace import NormCall, Run, Save, Trace
 
@@ -83,7 +86,9 @@ class MomentumConvention(Rule):
         for call in trace.of(NormCall):
             kept = _kept(call, by_hand.get(call))
             constant_phase = isinstance(call.phase, Const) and not call.phase.value
-            if kept is None or call.site in seen or constant_phase or deliberate((call.context,)):
+            if kept is None or call.site in seen or constant_phase:
+                continue
+            if deliberate((call.context,)) or in_unit_test(call.context):
                 continue
             share, site = kept
             where = site or call.site
@@ -91,8 +96,8 @@ class MomentumConvention(Rule):
                 seen.add(call.site)
                 yield self.finding(
                     call.site,
-                    f"the moving statistics keep only {share:g} of their value at each update and follow the last "
-                    "batches: here the momentum is the share of the old value",
+                    f"the moving statistics keep only {share:g} of their value at each update and follow the "
+                    "last batches: here the momentum is the share of the old value",
                     (
                         Step(where, "the share that is kept"),
                         Step(call.site, "of this layer's moving statistics"),
@@ -120,8 +125,8 @@ class MomentumConvention(Rule):
         left = math.floor(100 * share**count)
         return self.finding(
             call.site,
-            f"after the {count} training steps {left} % of the moving statistics are still their initial values: "
-            f"a share of {share:g} is kept at each update",
+            f"after the {count} training steps {left} % of the moving statistics are still their initial "
+            f"values: a share of {share:g} is kept at each update",
             (
                 Step(where, "the share that is kept"),
                 Step(runs[0].site, f"trained here, {count} times in all"),
@@ -187,9 +192,9 @@ def _inference(call: NormCall, trace: Trace) -> Run | None:
     for run, executed in executions(trace).items():
         for node in executed.certain:
             other = _applied(node)
-            if other is not None and (other is call or other.layer is call.layer):
-                if other.training(run.world()) is False:
-                    return run
+            same = other is not None and (other is call or other.layer is call.layer)
+            if same and other is not None and other.training(run.world()) is False:
+                return run
     return None
 
 

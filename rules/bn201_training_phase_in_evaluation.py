@@ -55,7 +55,7 @@ from collections.abc import Iterator
 from bnlint.constants import built_in, passed
 from bnlint.dataflow import Const, World
 from bnlint.findings import Applicability, Finding, Fix, Group, Location, ReplaceExpression, Step
-from bnlint.phase import Verdict, deliberate, evaluations, norms_in, optimized
+from bnlint.phase import Verdict, evaluations, meant, norms_in, optimized
 from bnlint.rule import Rule
 from bnlint.trace import Feed, NormCall, Run, Trace
 
@@ -79,7 +79,7 @@ class TrainingPhaseInEvaluation(Rule):
     def _fed(self, run: Run, verdict: Verdict, trace: Trace) -> Iterator[Finding]:
         for feed in run.feeds:
             call = _switched_on(feed, run, trace)
-            if call is None or _meant(call, run, feed.text):
+            if call is None or meant(call, run, trace, feed.text):
                 continue
             literal = feed.value
             site = (literal.site if isinstance(literal, Const) else None) or feed.site
@@ -94,7 +94,7 @@ class TrainingPhaseInEvaluation(Rule):
     def _passed(self, run: Run, verdict: Verdict, trace: Trace) -> Iterator[Finding]:
         for call in norms_in(run, trace):
             phase = built_in(call, run.world())
-            if phase is None or not phase.value or call in optimized(trace) or _meant(call, run):
+            if phase is None or not phase.value or call in optimized(trace) or meant(call, run, trace):
                 continue
             argument = passed(call, phase, trace)
             if argument is not None:
@@ -128,10 +128,6 @@ def _switched_on(feed: Feed, run: Run, trace: Trace) -> NormCall | None:
         if call.training(run.world()) is True and call.training(turned) is False:
             return call
     return None
-
-
-def _meant(call: NormCall, run: Run, text: str = "") -> bool:
-    return deliberate((run.context, call.context), (call.layer.name or "", text)) is not None
 
 
 def _text(value: object) -> str:

@@ -89,7 +89,7 @@ class InferencePhaseInTraining(Rule):
                 yield self.finding(site, _message(f"is fed {said}"), steps, _turn_over(feed.value))
 
     def _passed(self, run: Run, step: TrainStep, calls: list[NormCall], trace: Trace) -> Iterator[Finding]:
-        if pretrained(trace):
+        if pretrained(run, trace):
             return
         for call in calls:
             phase = built_in(call, run.world())

@@ -57,7 +57,7 @@ from collections.abc import Iterator
 from bnlint.constants import built_in, misdirected, passed, untold
 from bnlint.dataflow import Const
 from bnlint.findings import Applicability, Finding, Fix, Group, Step
-from bnlint.phase import Verdict, deliberate, evaluations, norms_reached, optimized
+from bnlint.phase import Verdict, evaluations, meant, norms_reached, optimized
 from bnlint.rule import Rule
 from bnlint.trace import NormCall, Origin, Run, Trace
 
@@ -77,9 +77,7 @@ class TrainingFlagConstant(Rule):
                 phase = built_in(call, run.world())
                 if phase is None or not phase.value or {call.site, _source(call, phase)} & seen:
                     continue
-                if misdirected(call) or untold(call, trace) is not None:
-                    continue
-                if deliberate((run.context, call.context), (call.layer.name or "",)) is not None:
+                if misdirected(call) or untold(call, trace) is not None or meant(call, run, trace):
                     continue
                 if call not in optimized(trace) and passed(call, phase, trace) is not None:
                     continue

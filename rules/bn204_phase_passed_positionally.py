@@ -2,14 +2,15 @@
 
 ## What it does
 
-Reports a flag that is passed by position to `tf.layers.batch_normalization`, `tf.contrib.layers.batch_norm` or slim's
-`batch_norm` and becomes the axis, the decay or another parameter that is no flag.
+Reports a flag that is passed by position to `tf.layers.batch_normalization`, `tf.contrib.layers.batch_norm`
+or slim's `batch_norm` and becomes the axis, the decay or another parameter that is no flag.
 
 ## Why it is bad
 
-The second parameter of `tf.layers.batch_normalization` is the axis, that of `tf.contrib.layers.batch_norm` the decay.
-`True` is the number 1 in Python, so nothing complains: the layer normalises another axis, or keeps its moving
-statistics at their initial values for ever (a decay of 1), and its phase stays at the default.
+The second parameter of `tf.layers.batch_normalization` is the axis, that of `tf.contrib.layers.batch_norm`
+the decay. `True` is the number 1 in Python, so nothing complains: the layer normalises another axis, or
+keeps its moving statistics at their initial values for ever (a decay of 1), and its phase stays at the
+default.
 
 ## When it is not a bug
 

@@ -2,15 +2,15 @@
 
 ## What it does
 
-Reports the update of a hand-written batch norm's moving statistics that certainly runs while the layer normalises
-with those statistics, that is in inference.
+Reports the update of a hand-written batch norm's moving statistics that certainly runs while the layer
+normalises with those statistics, that is in inference.
 
 ## Why it is bad
 
-Every evaluation moves the averages towards the evaluation data: the model that is measured is not the model that
-was trained, test data leak into it, and results depend on how often and in which order it was evaluated. The usual
-cause: an operation that is created outside the branch functions of `tf.cond` runs whichever branch is taken, even if
-only one branch depends on it.
+Every evaluation moves the averages towards the evaluation data: the model that is measured is not the model
+that was trained, test data leak into it, and results depend on how often and in which order it was
+evaluated. The usual cause: an operation that is created outside the branch functions of `tf.cond` runs
+whichever branch is taken, even if only one branch depends on it.
 
 ## When it is not a bug
 
@@ -48,8 +48,8 @@ An evaluation must not move the moving statistics (RP2).
 
 ## Known limits
 
-The layers of `tf.layers`, contrib and slim keep their statistics when their phase is off; with the phase on it is
-BN201 that reports.
+The layers of `tf.layers`, contrib and slim keep their statistics when their phase is off; with the phase on
+it is BN201 that reports.
 
 ## References
 
@@ -97,15 +97,15 @@ class StatisticsUpdatedInEvaluation(Rule):
                 ):
                     continue
                 reader = _reader(layer, executed, world, trace)
-                if reader is None or _switched(update, layer.call.phase, world):
+                if reader is None or _switched(update, layer.call.phase):
                     continue
                 seen.add(layer.call.site)
                 yield self.finding(update.site, _MESSAGE, _steps(layer, update, reader, run), _FIX)
 
 
 _MESSAGE = (
-    "this update runs in evaluation too: the moving statistics take in the evaluation data, and results depend "
-    "on what was evaluated before"
+    "this update runs in evaluation too: the moving statistics take in the evaluation data, and results "
+    "depend on what was evaluated before"
 )
 
 
@@ -130,8 +130,8 @@ def _reader(layer: Handmade, executed: Execution, world: World, trace: Trace) ->
     return None
 
 
-def _switched(update: Node, phase: Value | None, world: World) -> bool:
-    """Whether what the update writes depends on the phase itself."""
+def _switched(update: Node, phase: Value | None) -> bool:
+    """Whether what the update writes may depend on the phase itself."""
     written = update.attrs.get("value")
     if written is None or phase is None:
         return False

@@ -7,10 +7,10 @@ convolution and so has positions as well.
 
 ## Why it is bad
 
-A convolution is the same at every position, and batch norm must keep that: one mean and variance for each channel,
-over batch and positions. Over axis 0 alone every position gets statistics of its own from a handful of examples.
-They are noisy, tie the network to one image size, and make the layer treat the same pattern differently at
-different places.
+A convolution is the same at every position, and batch norm must keep that: one mean and variance for each
+channel, over batch and positions. Over axis 0 alone every position gets statistics of its own from a
+handful of examples. They are noisy, tie the network to one image size, and make the layer treat the same
+pattern differently at different places.
 
 ## When it is not a bug
 
@@ -61,8 +61,8 @@ from bnlint.trace import Trace
 _SPATIAL = {"conv1d": 1, "conv2d": 2, "conv3d": 3, "convolution2d": 2}
 """How many positional axes the output of a convolution has."""
 _SAME_RANK = frozenset(
-    "tf.nn.relu tf.nn.elu tf.nn.selu tf.nn.relu6 tf.nn.leaky_relu tf.nn.tanh tf.tanh tf.nn.sigmoid tf.sigmoid "
-    "tf.nn.softplus tf.nn.bias_add tf.nn.dropout tf.layers.dropout tf.nn.max_pool tf.nn.avg_pool "
+    "tf.nn.relu tf.nn.elu tf.nn.selu tf.nn.relu6 tf.nn.leaky_relu tf.nn.tanh tf.tanh tf.nn.sigmoid "
+    "tf.sigmoid tf.nn.softplus tf.nn.bias_add tf.nn.dropout tf.layers.dropout tf.nn.max_pool tf.nn.avg_pool "
     "tf.layers.max_pooling2d tf.layers.average_pooling2d tf.pad tf.abs tf.square".split()
 )
 _SAME_RANK_IDENTITIES = frozenset({"tf.identity", "tf.cast", "tf.to_float", "tf.check_numerics", "tf.Print"})

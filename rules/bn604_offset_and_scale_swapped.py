@@ -3,15 +3,15 @@
 ## What it does
 
 Reports a call of `tf.nn.batch_normalization`, `tf.nn.batch_norm_with_global_normalization` or
-`tf.nn.fused_batch_norm` that gets the scale variable as offset and the offset variable as scale, or whose variance
-is a square root.
+`tf.nn.fused_batch_norm` that gets the scale variable as offset and the offset variable as scale, or whose
+variance is a square root.
 
 ## Why it is bad
 
-`tf.nn.batch_normalization` takes the offset before the scale, `tf.nn.fused_batch_norm` the scale before the offset.
-With both swapped the normalised values are multiplied by what starts at zero, so the layer puts out a constant and
-passes hardly any gradient. A standard deviation in the place of the variance is rooted once more: the output does
-not have unit variance.
+`tf.nn.batch_normalization` takes the offset before the scale, `tf.nn.fused_batch_norm` the scale before the
+offset. With both swapped the normalised values are multiplied by what starts at zero, so the layer puts out
+a constant and passes hardly any gradient. A standard deviation in the place of the variance is rooted once
+more: the output does not have unit variance.
 
 ## When it is not a bug
 
@@ -33,7 +33,8 @@ x = tf.nn.batch_normalization(x, mean, variance, offset=beta, scale=gamma, varia
 
 ## Fix safety
 
-Swapping the arguments changes what the network computes and what its checkpoints mean, so the fix is only shown.
+Swapping the arguments changes what the network computes and what its checkpoints mean, so the fix is only
+shown.
 
 ## Confirmed by
 
@@ -41,8 +42,8 @@ In training the output must be that of the formula for the batch's mean and vari
 
 ## Known limits
 
-What a variable is for follows from how it starts (zeros or ones) and, where that is random, from its name. Values
-computed from variables are left alone.
+What a variable is for follows from how it starts (zeros or ones) and, where that is random, from its name.
+Values computed from variables are left alone.
 
 ## References
 
@@ -92,7 +93,8 @@ class OffsetAndScaleSwapped(Rule):
             return None
         return self.finding(
             call.site,
-            "the scale is passed as offset and the offset as scale: the layer multiplies by what starts at zero",
+            "the scale is passed as offset and the offset as scale: the layer multiplies by what should be "
+            "added",
             (
                 Step(offset.site, "this is the scale"),
                 Step(scale.site, "this is the offset"),
@@ -107,8 +109,8 @@ class OffsetAndScaleSwapped(Rule):
             return None
         return self.finding(
             call.site,
-            "a standard deviation is passed as variance: the formula takes its root once more, and the output "
-            "does not have unit variance",
+            "a standard deviation is passed as variance: the formula takes its root once more, and the "
+            "output does not have unit variance",
             (Step(root.site, "this is a standard deviation"), Step(call.site, "passed here as the variance")),
             Fix(Applicability.DISPLAY, "pass the variance itself"),
         )

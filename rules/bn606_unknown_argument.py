@@ -2,13 +2,14 @@
 
 ## What it does
 
-Reports a keyword that reaches a batch-norm function or layer of TensorFlow 1 — written at the call, in a dictionary
-of normaliser parameters or in an argument scope — and that its signature does not contain.
+Reports a keyword that reaches a batch-norm function or layer of TensorFlow 1 — written at the call, in a
+dictionary of normaliser parameters or in an argument scope — and that its signature does not contain.
 
 ## Why it is bad
 
-The call raises `TypeError` as soon as the graph is built, often only on the path that nobody has run yet. Whoever
-makes it run by dropping the word loses what it was meant to say, such as `updates_collections=None`.
+The call raises `TypeError` as soon as the graph is built, often only on the path that nobody has run yet.
+Whoever makes it run by dropping the word loses what it was meant to say, such as
+`updates_collections=None`.
 
 ## When it is not a bug
 
@@ -38,8 +39,8 @@ Building the graph raises `TypeError`.
 
 ## Known limits
 
-Only the signatures of TensorFlow 1's own functions are checked; whether the API exists in the declared version of
-TensorFlow is checked where that version is known.
+Only the signatures of TensorFlow 1's own functions are checked; whether the API exists in the declared
+version of TensorFlow is checked where that version is known.
 
 ## References
 
@@ -56,13 +57,15 @@ from bnlint.rule import Rule
 from bnlint.trace import Argument, Arguments, NormCall, Trace
 
 _CHECKED = {
-    "tf.layers.batch_normalization": "axis momentum epsilon center scale training trainable name reuse renorm fused",
+    "tf.layers.batch_normalization": "axis momentum epsilon center scale training trainable name reuse "
+    "renorm fused",
     "tf.layers.BatchNormalization": "axis momentum epsilon center scale training trainable name renorm fused",
-    "tf.contrib.layers.batch_norm": "decay center scale epsilon activation_fn param_initializers param_regularizers "
-    "updates_collections is_training reuse variables_collections outputs_collections trainable batch_weights fused "
-    "data_format zero_debias_moving_mean scope renorm",
+    "tf.contrib.layers.batch_norm": "decay center scale epsilon activation_fn param_initializers "
+    "param_regularizers updates_collections is_training reuse variables_collections outputs_collections "
+    "trainable batch_weights fused data_format zero_debias_moving_mean scope renorm",
     "tf.nn.batch_normalization": "mean variance offset scale variance_epsilon name",
-    "tf.nn.batch_norm_with_global_normalization": "t m v beta gamma variance_epsilon scale_after_normalization name",
+    "tf.nn.batch_norm_with_global_normalization": "t m v beta gamma variance_epsilon "
+    "scale_after_normalization name",
     "tf.nn.fused_batch_norm": "scale offset mean variance epsilon data_format is_training name",
 }
 """The functions whose signatures are certain, with the parameters worth proposing."""
@@ -89,15 +92,15 @@ class UnknownArgument(Rule):
     group = Group.ERROR
 
     def check(self, trace: Trace) -> Iterator[Finding]:
-        """Report each call once."""
+        """Report each wrong word once, at the first call that gets it."""
         seen: set[Location] = set()
         for call in trace.of(NormCall):
             for site, arguments in ((call.layer.site, call.layer.arguments), (call.site, call.arguments)):
                 found = _unknown(call, arguments)
-                if found is None or site in seen:
+                if found is None or site in seen or found[1].site in seen:
                     continue
-                seen.add(site)
                 word, argument = found
+                seen |= {site, argument.site or site}
                 meant = _nearest(call.layer.api, word, arguments)
                 steps = [Step(argument.site, f"`{word}` is given here")] if argument.site else []
                 function = call.layer.api.rpartition(".")[2]

@@ -31,6 +31,11 @@ from bnlint.interpreter.values import (
 if TYPE_CHECKING:
     from bnlint.interpreter.machine import Machine
 
+FEW = 10
+"""A counted loop that builds layers runs in full up to this number of rounds."""
+ALIKE = 3
+"""A longer one runs this often: its rounds are alike."""
+
 
 def execute(machine: Machine, body: Sequence[ast.stmt], scope: Scope) -> Signal | None:
     """Run statements; returns how they ended early, None if they did not."""
@@ -123,6 +128,8 @@ def _for(machine: Machine, statement: ast.For | ast.AsyncFor, scope: Scope) -> S
         for index, item in enumerate(items.known[:CONCRETE]):
             if index == 1 and items.counted and not built:
                 break
+            if index == ALIKE and items.counted and len(items.known) > FEW:
+                return _finish_loop(machine, statement.orelse, scope, signal)
             before = machine.built
             assign(machine, statement.target, item, scope)
             signal = _loop_pass(machine, statement.body, scope)

@@ -7,7 +7,7 @@ Everything that can change keeps its content in ``slots``, so that a branch can 
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -457,7 +457,9 @@ def contents(values: Iterable[Value], limit: int = 4000) -> tuple[Value, ...]:
         if value in seen:
             continue
         seen.add(value)
-        if isinstance(value, Node | Unknown | Choice):
+        if isinstance(value, Choice) and any(isinstance(o, Tuple | List | Dict) for _, o in value.options):
+            found.update(dict.fromkeys(_spread(value)))
+        elif isinstance(value, Node | Unknown | Choice):
             found[value] = None
         elif isinstance(value, Tuple | List):
             pending.extend(value.items)
@@ -470,3 +472,11 @@ def contents(values: Iterable[Value], limit: int = 4000) -> tuple[Value, ...]:
         elif isinstance(value, Partial):
             pending.extend((*value.args, *value.kwargs.values()))
     return tuple(found)
+
+
+def _spread(value: Choice) -> Iterator[Value]:
+    """A choice between containers as choices between each item and nothing."""
+    for guards, option in value.options:
+        others = tuple((guard, NONE) for guard, other in value.options if other is not option)
+        for item in contents((option,)):
+            yield Choice(((guards, item), *others)) if others else item

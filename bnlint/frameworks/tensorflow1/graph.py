@@ -847,14 +847,27 @@ def _shape(machine: Machine, call: Call) -> Value:
     return Unknown("shape")
 
 
-@handles(
-    "tf.saved_model.simple_save",
-    "tf.graph_util.convert_variables_to_constants",
-    "tf.python.tools.freeze_graph.freeze_graph",
-    "tf.python.framework.graph_util.convert_variables_to_constants",
-)
+_EXPORTS: dict[str, tuple[str, int] | None] = {
+    "tf.saved_model.simple_save": ("outputs", 3),
+    "tf.saved_model.SavedModelBuilder.add_meta_graph_and_variables": ("signature_def_map", 2),
+    "tf.saved_model.Builder.add_meta_graph_and_variables": ("signature_def_map", 2),
+    "tf.lite.TFLiteConverter.from_session": ("output_tensors", 2),
+    "tf.contrib.lite.TFLiteConverter.from_session": ("output_tensors", 2),
+    "tf.contrib.lite.TocoConverter.from_session": ("output_tensors", 2),
+    "tf.graph_util.convert_variables_to_constants": None,
+    "tf.python.framework.graph_util.convert_variables_to_constants": None,
+    "tf.python.tools.freeze_graph.freeze_graph": None,
+}
+"""What exports a graph, and where it is given the outputs; None where it is given names."""
+
+
+@handles(*_EXPORTS)
 def _export(machine: Machine, call: Call) -> Value:
-    outputs = call.kwargs.get("outputs") or (call.args[3] if len(call.args) > 3 else None)
-    nodes = contents((outputs,)) if outputs is not None and call.name.endswith("simple_save") else ()
-    machine.emit(Export(machine.context(call.site), machine.tick(), call.name, nodes, graph=graph(machine)))
+    where = _EXPORTS[call.name]
+    outputs = call.get(where[1], where[0]) if where is not None else None
+    session = machine.settle(call.args[0]) if call.args else NONE
+    of = session.slots.get("of") if isinstance(session, ApiObject) else None
+    exported = of if isinstance(of, Graph) else graph(machine)
+    nodes = () if outputs is None else contents((outputs,))
+    machine.emit(Export(machine.context(call.site), machine.tick(), call.name, nodes, graph=exported))
     return Unknown("graph_def")

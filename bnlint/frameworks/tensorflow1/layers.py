@@ -18,7 +18,7 @@ from bnlint.frameworks.tensorflow1.state import (
     unique_scope,
 )
 from bnlint.interpreter.machine import Machine
-from bnlint.interpreter.values import NONE, ApiObject, ApiRef, Call, Dict, List, Tuple, contents
+from bnlint.interpreter.values import NONE, ApiObject, ApiRef, Call, Dict, Instance, List, Tuple, contents
 
 HANDLERS: dict[str, Handler] = {}
 
@@ -151,12 +151,12 @@ def _plain_layer(machine: Machine, call: Call) -> Value:
 
 def _plain_call(machine: Machine, call: Call) -> Value:
     layer = call.receiver
-    assert isinstance(layer, ApiObject)
-    short = layer.kind.rpartition(".")[2].lower()
+    assert isinstance(layer, ApiObject | Instance)
+    short = call.name.removesuffix(".__call__").removesuffix(".apply").rpartition(".")[2].lower()
     full = layer.slots.get("full")
     if full is None:
         full = layer.slots["full"] = _scope_of(machine, layer.slots.get("name"), short) or f"?{id(layer)}"
-    return _weighted(machine, call.get(0, "inputs") or Unknown(), full, call.site, layer.kind)
+    return _weighted(machine, call.get(0, "inputs") or Unknown(), full, call.site, call.name)
 
 
 def _repeat(machine: Machine, call: Call) -> Value:

@@ -112,7 +112,8 @@ def apply_norm(
         via=via,
     )
     output.attrs["call"] = call
-    if updates in (Updates.COLLECTED, Updates.ATTRIBUTE) and machine.truth(phase) is not False:
+    switchable = isinstance(phase, Node) or machine.truth(phase) is not False
+    if updates in (Updates.COLLECTED, Updates.ATTRIBUTE) and switchable:
         name = unique_name(machine, (layer.name or "").rpartition("/")[2] or None) if layer.name else None
         outer, machine.control = machine.control, ()
         nodes = []
@@ -202,7 +203,8 @@ def contrib_norm(machine: Machine, call: Call, via: str = "", extra: frozenset[s
     phase, origin = _phase_of(bound, signature, "is_training", given or len(call.args) > 9)
     trainable = signature.value(bound, "trainable")
     key = machine.settle(signature.value(bound, "updates_collections"))
-    updates, collection = _contrib_updates(machine, key, trainable)
+    frozen = machine.truth(trainable) is False and _is_map(signature.value(bound, "inputs"))
+    updates, collection = (Updates.NONE, None) if frozen else _contrib_updates(machine, key)
     full = _layer_scope(machine, bound.value("scope"), "BatchNorm")
     reuse, _ = reuse_of(machine, bound.value("reuse"))
     layer = layer_at(machine, "tf.contrib.layers.batch_norm", full, reuse, bound, call.site, trainable)
@@ -224,9 +226,20 @@ def contrib_norm(machine: Machine, call: Call, via: str = "", extra: frozenset[s
     return output
 
 
-def _contrib_updates(machine: Machine, key: Value, trainable: Value) -> tuple[Updates, str | None]:
-    if machine.truth(trainable) is False:
-        return Updates.NONE, None
+def _is_map(value: Value) -> bool:
+    """Whether a value certainly comes from a convolution: on a matrix also a frozen layer makes updates."""
+    for _ in range(20):
+        if not isinstance(value, Node) or value.attrs.get("api") == "tf.reshape" or "flatten" in value.op:
+            return False
+        if value.op == Op.WEIGHTED:
+            return "conv" in value.attrs["api"]
+        if not value.inputs:
+            return False
+        value = value.inputs[0]
+    return False
+
+
+def _contrib_updates(machine: Machine, key: Value) -> tuple[Updates, str | None]:
     if isinstance(key, Const) and key.value is None:
         return Updates.IN_PLACE, None
     name = text(machine, key)
@@ -240,7 +253,8 @@ def _plain(machine: Machine, call: Call) -> Value:
     signature = signatures.GLOBAL if call.name.endswith("global_normalization") else signatures.PLAIN
     names = ("t", "m", "v") if signature is signatures.GLOBAL else ("x", "mean", "variance")
     bound = signature.bind(call)
-    return _bare(machine, call, bound, *(signature.value(bound, name) for name in names), phase=None)
+    value, mean, variance = (signature.value(bound, name) for name in names)
+    return _bare(machine, call, bound, value, mean, variance, phase=None)
 
 
 def _fused(machine: Machine, call: Call) -> Value:

@@ -25,7 +25,7 @@ from bnlint.interpreter.values import (
     contents,
     located,
 )
-from bnlint.trace import Declared, Feed, Run
+from bnlint.trace import Declared, Feed, Run, Save
 
 HANDLERS: dict[str, Handler] = {}
 
@@ -50,7 +50,16 @@ def _get_session(machine: Machine, call: Call) -> Value:
 def _supervisor(machine: Machine, call: Call) -> Value:
     made = ApiObject("tf.train.Supervisor", call.site)
     made.slots["of"] = graph_of(machine, call.kwargs.get("graph")) or graph(machine)
+    _saves(machine, call)
     return made
+
+
+def _saves(machine: Machine, call: Call) -> None:
+    """Note that a saver is handed to something that saves with it."""
+    saver = machine.settle(call.kwargs.get("saver") or NONE)
+    event = saver.slots.get("event") if isinstance(saver, ApiObject) else None
+    if isinstance(event, Save):
+        event.saves.append(machine.context(call.site))
 
 
 def _session_graph(machine: Machine, call: Call) -> Value:
@@ -157,6 +166,7 @@ def _call_callable(machine: Machine, call: Call) -> Value:
 def _slim_train(machine: Machine, call: Call) -> Value:
     fetches = (call.get(0, "train_op") or Unknown(),)
     extra = call.kwargs.get("summary_op")
+    _saves(machine, call)
     return emit_run(machine, call, fetches + ((extra,) if extra is not None else ()), None, Declared.TRAIN)
 
 

@@ -7,7 +7,7 @@ from bnlint.frameworks.library import Handler
 from bnlint.frameworks.tensorflow1.state import UPDATE_OPS, collection, graph
 from bnlint.interpreter.machine import Machine
 from bnlint.interpreter.values import NONE, ApiObject, Call, Dict, List, Tuple, contents
-from bnlint.trace import Save, Saved, TrainStep
+from bnlint.trace import Argument, Arguments, Save, Saved, TrainStep
 
 HANDLERS: dict[str, Handler] = {}
 
@@ -34,8 +34,9 @@ def _train(
 ) -> Node:
     node = machine.node(Op.TRAIN, inputs, call.site, variables=variables)
     step = TrainStep(
-        machine.context(call.site), machine.tick(), node, call.name, loss, variables, runs_updates
-    )
+        machine.context(call.site), machine.tick(), node, call.name, loss, variables, runs_updates,
+        listed_variables(machine, variables),
+    )  # fmt: skip
     node.attrs["step"] = step
     machine.emit(step)
     return node
@@ -43,6 +44,19 @@ def _train(
 
 def _given(value: Value | None) -> Value | None:
     return None if value is None or (isinstance(value, Const) and value.value is None) else value
+
+
+def listed_variables(machine: Machine, value: Value | None) -> tuple[Node, ...] | None:
+    """The variables of a list; None when there is none or not all of it is known."""
+    value = machine.settle(value) if value is not None else None
+    if isinstance(value, List | Dict) and value.open:
+        return None
+    if isinstance(value, Dict):
+        items = [item for _, item, _ in value.entries()]
+    else:
+        items = list(value.items) if isinstance(value, List | Tuple) else [] if value is None else [value]
+    nodes = [item for item in map(machine.settle, items) if isinstance(item, Node) and item.op == Op.VARIABLE]
+    return tuple(nodes) if nodes and len(nodes) == len(items) else None
 
 
 def _minimize(machine: Machine, call: Call) -> Value:
@@ -106,7 +120,14 @@ def _saver(machine: Machine, call: Call) -> Value:
         if isinstance(given, List) and given.slots.get("collection") == "trainable_variables":
             scope = Saved.TRAINABLE
     made = ApiObject("tf.train.Saver", call.site)
-    save = Save(machine.context(call.site), machine.tick(), scope, given, graph=graph(machine))
+    listed = listed_variables(machine, given)
+    arguments = Arguments(open=call.open)
+    if given is not None:
+        arguments.named["var_list"] = Argument(given, call.site_of(0, "var_list"))
+    save = Save(
+        machine.context(call.site), machine.tick(), scope, given, graph=graph(machine), arguments=arguments,
+        listed=listed,
+    )  # fmt: skip
     machine.emit(save)
     made.slots["event"] = save
     return made

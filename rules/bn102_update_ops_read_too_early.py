@@ -1,0 +1,103 @@
+"""A collection of update operations that is read before the layers fill it.
+
+## What it does
+
+Reports a train step that runs the content of `tf.GraphKeys.UPDATE_OPS` where the collection was read before
+the batch-norm layers existed: the list does not hold their updates.
+
+## Why it is bad
+
+`tf.get_collection` copies the collection at the time of the call. Layers that are made later add their
+updates to the collection and not to the copy, which stays empty without an error. The moving mean stays 0 and
+the moving variance 1, exactly as if nobody had read the collection.
+
+## When it is not a bug
+
+- `tf.get_collection_ref` returns the collection itself: what is added later is in it.
+- The collection is read again after the layers are made.
+- The order of the text is not the order of execution: a model may be built before the function that reads it
+  runs.
+
+## Example
+
+```python
+update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
+logits = network(images, is_training)
+loss = tf.losses.sparse_softmax_cross_entropy(labels, logits)
+with tf.control_dependencies(update_ops):
+    train_op = tf.train.AdamOptimizer().minimize(loss)
+```
+
+## Use instead
+
+```python
+logits = network(images, is_training)
+loss = tf.losses.sparse_softmax_cross_entropy(labels, logits)
+with tf.control_dependencies(tf.get_collection(tf.GraphKeys.UPDATE_OPS)):
+    train_op = tf.train.AdamOptimizer().minimize(loss)
+```
+
+## Fix safety
+
+The fix reads the collection again around the statement of the train step; the early read is left for the
+author to delete. It is safe when there is one optimizer, the statement comes after all layers and is not
+built inside a graph-level conditional; otherwise it is only shown.
+
+## Confirmed by
+
+A training step must move the moving statistics (RP2), and they must converge to those of the data (RP5).
+
+## Known limits
+
+A collection that is read both too early and in time counts as read in time.
+
+## References
+
+- TensorFlow 1.15, `tf.compat.v1.layers.batch_normalization`: "be sure to add any batch_normalization ops
+  before getting the update_ops collection".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from bnlint.findings import Finding, Group, Step
+from bnlint.rule import Rule
+from bnlint.trace import Trace
+from bnlint.updates import Fate, Neglect, first_of_each_place, neglected, repair
+
+
+class UpdateOpsReadTooEarly(Rule):
+    """The update operations were collected before the layers made them."""
+
+    code = "BN102"
+    name = "update-ops-read-too-early"
+    group = Group.ERROR
+
+    def check(self, trace: Trace) -> Iterator[Finding]:
+        """Report each train step once."""
+        for neglect in neglected(trace):
+            if neglect.fate is Fate.READ_TOO_EARLY:
+                yield self.finding(
+                    neglect.step.site, _message(neglect), _steps(neglect), repair(neglect, trace)
+                )
+
+
+def _message(neglect: Neglect) -> str:
+    count = len({call.layer for call in neglect.calls})
+    layers = "the batch-norm layer exists" if count == 1 else f"{count} batch-norm layers exist"
+    return (
+        f"the update operations that run with this train step were collected before {layers}: "
+        "the moving statistics never move"
+    )
+
+
+def _steps(neglect: Neglect) -> tuple[Step, ...]:
+    return (
+        Step(neglect.reads[-1].site, "the collection is read here"),
+        *(
+            Step(call.site, "normalised here; only now does the layer add its updates")
+            for call in first_of_each_place(neglect.calls)[:3]
+        ),
+        Step(neglect.step.site, "trained here with what was read before"),
+    )

@@ -1,0 +1,95 @@
+"""Update operations that are collected and still do not run.
+
+## What it does
+
+Reports a train step where the program reads `tf.GraphKeys.UPDATE_OPS` after the layers are made, and then
+nothing that runs depends on what it read.
+
+## Why it is bad
+
+`tf.control_dependencies` changes only operations that are created inside its block. A train operation that
+was built before, a `pass`, a `return train_op`, or an identity of the loss that no gradient needs leave the
+updates without anybody who runs them. The program looks right, and the moving mean stays 0 and the moving
+variance 1.
+
+## When it is not a bug
+
+- `compute_gradients` or `apply_gradients` alone is inside the block: one of them is enough.
+- The updates are grouped with the train step, tied to it by `tf.tuple` or `with_dependencies`, or fetched
+  beside it.
+- A helper that is called inside the block creates the operation that is run.
+
+## Example
+
+```python
+train_op = tf.train.AdamOptimizer().minimize(loss)
+with tf.control_dependencies(tf.get_collection(tf.GraphKeys.UPDATE_OPS)):
+    train_op = train_op
+```
+
+## Use instead
+
+```python
+with tf.control_dependencies(tf.get_collection(tf.GraphKeys.UPDATE_OPS)):
+    train_op = tf.train.AdamOptimizer().minimize(loss)
+```
+
+## Fix safety
+
+The fix wraps the statement of the train step. It is safe when there is one optimizer, the statement comes
+after all layers and is not built inside a graph-level conditional; otherwise it is only shown.
+
+## Confirmed by
+
+A training step must move the moving statistics (RP2), and they must converge to those of the data (RP5).
+
+## Known limits
+
+Updates that are handed to code which is not known count as run.
+
+## References
+
+- TensorFlow 1.15, `tf.control_dependencies`: control dependencies apply only to operations constructed within
+  the context.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from bnlint.findings import Finding, Group, Step
+from bnlint.rule import Rule
+from bnlint.trace import Trace
+from bnlint.updates import Fate, Neglect, first_of_each_place, neglected, repair, runs_of
+
+
+class UpdateOpsNotADependency(Rule):
+    """The update operations are collected, but nothing that runs depends on them."""
+
+    code = "BN103"
+    name = "update-ops-not-a-dependency"
+    group = Group.ERROR
+
+    def check(self, trace: Trace) -> Iterator[Finding]:
+        """Report each train step once."""
+        for neglect in neglected(trace):
+            if neglect.fate is Fate.UNUSED:
+                yield self.finding(
+                    neglect.step.site,
+                    "the update operations are collected, but neither this train step nor anything else "
+                    "that runs depends on them: the moving statistics never move",
+                    _steps(neglect, trace),
+                    repair(neglect, trace),
+                )
+
+
+def _steps(neglect: Neglect, trace: Trace) -> tuple[Step, ...]:
+    read = next((read for read in reversed(neglect.reads) if read.contents), neglect.reads[-1])
+    steps = [
+        Step(call.site, "normalised here; the layer leaves its updates in the collection")
+        for call in first_of_each_place(neglect.calls)[:2]
+    ]
+    steps.append(Step(read.site, "collected here"))
+    steps.append(Step(neglect.step.site, "trained here without them"))
+    steps.extend(Step(run.site, "this runs the train step alone") for run in runs_of(neglect.step, trace)[:1])
+    return tuple(steps)

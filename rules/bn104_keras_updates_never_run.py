@@ -1,0 +1,102 @@
+"""Updates of Keras layers that a TensorFlow 1 training loop never runs.
+
+## What it does
+
+Reports a train step of a session or an Estimator that trains through a Keras batch normalisation in training
+mode while nothing runs the updates that hang on the layer.
+
+## Why it is bad
+
+A Keras layer in a graph keeps its updates in `layer.updates` and never adds them to
+`tf.GraphKeys.UPDATE_OPS`. Only the trainer of Keras (`fit`, `train_on_batch`) runs them. In a loop of one's
+own, the usual `tf.get_collection(tf.GraphKeys.UPDATE_OPS)` silently returns a list without them: the moving
+mean stays 0 and the moving variance 1.
+
+## When it is not a bug
+
+- The program runs `layer.updates` or `model.updates` itself, or adds them to the collection.
+- Keras trains the model, or `model_to_estimator` wraps it.
+- The layer is in inference mode while it is trained: that is BN107.
+
+## Example
+
+```python
+x = tf.keras.layers.BatchNormalization()(x, training=is_training)
+with tf.control_dependencies(tf.get_collection(tf.GraphKeys.UPDATE_OPS)):
+    train_op = tf.train.AdamOptimizer().minimize(loss)
+```
+
+## Use instead
+
+```python
+norm = tf.keras.layers.BatchNormalization()
+x = norm(x, training=is_training)
+with tf.control_dependencies(norm.updates):
+    train_op = tf.train.AdamOptimizer().minimize(loss)
+```
+
+## Fix safety
+
+Only shown: which object holds the updates, a layer or a model, is the author's to say, and the updates of a
+`Sequential` that has an input shape also hold some that need its own placeholder.
+
+## Confirmed by
+
+A training step must move the moving statistics (RP2), and they must converge to those of the data (RP5).
+
+## Known limits
+
+A program that mentions `updates`, `get_updates_for` or the trainer of Keras anywhere is left alone unless the
+updates are seen to run.
+
+## References
+
+- https://github.com/tensorflow/tensorflow/issues/19643
+- https://github.com/tensorflow/tensorflow/issues/23873
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from bnlint.findings import Applicability, Finding, Fix, Group, Step
+from bnlint.rule import Rule
+from bnlint.trace import CollectUpdates, Trace
+from bnlint.updates import Fate, Neglect, first_of_each_place, neglected, runs_of
+
+
+class KerasUpdatesNeverRun(Rule):
+    """The updates of Keras layers are never run by a loop that is not Keras' own."""
+
+    code = "BN104"
+    name = "keras-updates-never-run"
+    group = Group.ERROR
+
+    def check(self, trace: Trace) -> Iterator[Finding]:
+        """Report each train step once."""
+        for neglect in neglected(trace):
+            if neglect.fate is Fate.LEFT_ON_LAYER:
+                yield self.finding(
+                    neglect.step.site,
+                    "Keras batch norm is trained here, but nothing runs the layers' `updates`, which are "
+                    "in no collection: the moving statistics never move",
+                    _steps(neglect, trace),
+                    Fix(
+                        Applicability.DISPLAY,
+                        "run the `updates` of the layers or of the model with the train step",
+                    ),
+                )
+
+
+def _steps(neglect: Neglect, trace: Trace) -> tuple[Step, ...]:
+    steps = [
+        Step(call.site, "normalised here; the updates stay on the layer")
+        for call in first_of_each_place(neglect.calls)[:3]
+    ]
+    for read in trace.of(CollectUpdates):
+        if read.collection == "update_ops" and read.graph is neglect.calls[0].layer.graph:
+            steps.append(Step(read.site, "this collection holds no updates of Keras layers"))
+            break
+    steps.append(Step(neglect.step.site, "trained here without the updates"))
+    steps.extend(Step(run.site, "the train step runs here") for run in runs_of(neglect.step, trace)[:1])
+    return tuple(steps)

@@ -1,0 +1,130 @@
+"""A Keras learning phase that is set for the whole program, and is wrong for one of its phases.
+
+## What it does
+
+Reports `set_learning_phase(0)` before a graph is built in which batch normalisation is then trained, and
+`set_learning_phase(1)` before one that is evaluated.
+
+## Why it is bad
+
+In a graph, a Keras layer that is called without `training` takes the learning phase of the moment for ever:
+setting it again later changes nothing. Built under 0, the layer is trained in inference mode and its
+statistics never move. Built under 1, evaluation normalises with the statistics of whatever else is in the
+batch.
+
+## When it is not a bug
+
+- The phase is set to 0 in a program that only infers or exports.
+- Layers built under 0 are frozen on purpose: the phase is set back before the rest is built, or their
+  statistics come from a checkpoint.
+- The phase is left alone, and fed or passed as `training`.
+
+## Example
+
+```python
+tf.keras.backend.set_learning_phase(0)
+x = tf.keras.layers.BatchNormalization()(x)
+train_op = tf.train.AdamOptimizer().minimize(loss(x))
+```
+
+## Use instead
+
+```python
+x = tf.keras.layers.BatchNormalization()(x, training=is_training)
+train_op = tf.train.AdamOptimizer().minimize(loss(x))
+```
+
+## Fix safety
+
+Not fixed automatically: every layer then needs to be told its phase.
+
+## Confirmed by
+
+The mode of every normalisation at a training step and at an evaluation (RP1).
+
+## Known limits
+
+A phase that is not a constant is left alone.
+
+## References
+
+- TensorFlow 1.15, `tf.keras.backend.set_learning_phase`.
+- https://github.com/keras-team/keras/issues/7177
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from bnlint.dataflow import Const, World
+from bnlint.findings import Finding, Group, Step
+from bnlint.phase import deliberate, evaluations, norms_in
+from bnlint.rule import Rule
+from bnlint.trace import ModeSwitch, NormCall, Origin, Save, Trace, TrainStep
+from bnlint.updates import runs_of, trained_in_any_phase
+
+
+class LearningPhaseForced(Rule):
+    """The global learning phase is fixed before a graph that needs the other one."""
+
+    code = "BN114"
+    name = "learning-phase-forced"
+    group = Group.WARNING
+
+    def check(self, trace: Trace) -> Iterator[Finding]:
+        """Report each switch once."""
+        if not trace.driven:
+            return
+        switches = [switch for switch in trace.of(ModeSwitch) if switch.target is None]
+        for index, switch in enumerate(switches):
+            end = switches[index + 1].order if index + 1 < len(switches) else None
+            training = World(switch.guards).truth(switch.training)
+            if training is False and end is None:
+                yield from self._trained(switch, trace)
+            elif training is True:
+                yield from self._evaluated(switch, end, trace)
+
+    def _trained(self, switch: ModeSwitch, trace: Trace) -> Iterator[Finding]:
+        if any(save.restores and not save.saves for save in trace.of(Save)) or trace.mentions("load_weights"):
+            return
+        for step in trace.of(TrainStep):
+            calls = [call for call in trained_in_any_phase(step) if _follows(call, switch, None, False)]
+            if calls and runs_of(step, trace):
+                yield self.finding(
+                    switch.site,
+                    "the learning phase is set to 0 before the graph is built, so its batch norm is "
+                    "trained in inference mode and the moving statistics never move",
+                    (
+                        Step(switch.site, "the learning phase is fixed here"),
+                        Step(calls[0].site, "normalised here, in inference mode for ever"),
+                        Step(step.site, "trained here"),
+                    ),
+                )
+                return
+
+    def _evaluated(self, switch: ModeSwitch, end: int | None, trace: Trace) -> Iterator[Finding]:
+        for run, verdict in evaluations(trace):
+            calls = [call for call in norms_in(run, trace) if _follows(call, switch, end, True)]
+            if calls and deliberate((run.context, calls[0].context)) is None:
+                yield self.finding(
+                    switch.site,
+                    "the learning phase is set to 1 before the graph is built, so its batch norm uses "
+                    "batch statistics in the evaluation too",
+                    (
+                        Step(switch.site, "the learning phase is fixed here"),
+                        Step(calls[0].site, "normalised here, in training mode for ever"),
+                        Step(run.site, f"evaluated here: {verdict.because}"),
+                    ),
+                )
+                return
+
+
+def _follows(call: NormCall, switch: ModeSwitch, end: int | None, training: bool) -> bool:
+    """Whether a layer was called under a switch and took its phase from there."""
+    return (
+        call.origin is Origin.CONTEXT
+        and isinstance(call.phase, Const)
+        and bool(call.phase.value) is training
+        and call.order > switch.order
+        and (end is None or call.order < end)
+    )
