@@ -6,8 +6,9 @@ import ast
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from bnlint.dataflow import Choice, Context, Node, Op, Unknown, Value, World, sources
+from bnlint.dataflow import Choice, Const, Context, Node, Op, Unknown, Value, World, sources
 from bnlint.findings import Location
+from bnlint.trace import NormLayer
 
 
 @dataclass(slots=True)
@@ -19,6 +20,11 @@ class Segment:
     """The preceding operations with weights."""
     known: bool = True
     """False when something on the way is not known or not decided in this world."""
+
+    @property
+    def layers(self) -> set[NormLayer]:
+        """The normalisation layers in the segment."""
+        return {norm.attrs["call"].layer for norm in self.norms}
 
     @property
     def weights(self) -> set[object]:
@@ -65,7 +71,31 @@ def _step_back(node: Node, world: World, result: Segment, pending: list[Value]) 
         result.known = result.known and outcome is not None
         pending.extend(node.inputs[1:] if outcome is None else [node.inputs[1 if outcome else 2]])
     elif node.op not in (Op.VARIABLE, Op.PLACEHOLDER):
+        result.known = result.known and not _rescales(node)
         pending.extend(node.inputs)
+
+
+_RESCALING = {"mult", "div", "tf.multiply", "tf.divide", "tf.truediv", "tf.div"}
+
+
+def _rescales(node: Node) -> bool:
+    """Whether an operation multiplies by something learned or kept: it may be a normalisation written out."""
+    if node.op not in _RESCALING:
+        return False
+    operands = node.attrs.get("operands") or node.inputs
+    return any(
+        not isinstance(operand, Const)
+        and all(
+            source.op in (Op.VARIABLE, Op.AVERAGE) or source.inputs
+            for source in sources((operand,))
+            if isinstance(source, Node)
+        )
+        and any(
+            isinstance(source, Node) and source.op in (Op.VARIABLE, Op.AVERAGE)
+            for source in sources((operand,))
+        )
+        for operand in operands
+    )
 
 
 def parting(here: Context, there: Context) -> Location:

@@ -3,7 +3,8 @@
 ## What it does
 
 Reports a parameter that tells training from inference (`is_training`, `train`, `phase`, …) of a function that
-applies batch normalisation, when the function never reads the parameter and the layer's phase is a constant.
+applies batch normalisation, when the function never reads the parameter, throws it away, or hands it to other calls
+(dropout, say) but not to the normalisation, whose phase is a constant of its own.
 
 ## Why it is bad
 
@@ -38,7 +39,7 @@ The effective mode of the layer in each phase (RP1).
 
 ## Known limits
 
-A parameter that is read for something else, but not for the layer, is left to BN203.
+A parameter that takes part in a condition is left alone: what it decides may be right.
 
 ## References
 
@@ -50,13 +51,15 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from bnlint.dataflow import Const
-from bnlint.findings import Applicability, Finding, Fix, Group, SetKeyword, Step
+from bnlint.dataflow import Const, Frame
+from bnlint.findings import Applicability, Finding, Fix, Group, Location, SetKeyword, Step
 from bnlint.phase import is_phase_name
 from bnlint.rule import Rule
 from bnlint.trace import NormCall, Origin, Trace
 
 _PHASE_KEYWORDS = {"tf.layers.batch_normalization": "training", "tf.contrib.layers.batch_norm": "is_training"}
+_SCOPES = {"arg_scope", "partial", "cond", "smart_cond"}
+"""What carries a phase to later calls, or decides between two."""
 
 Definition = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -72,48 +75,110 @@ class PhaseParameterIgnored(Rule):
         """Report each parameter once."""
         seen: set[ast.arg] = set()
         for call in trace.of(NormCall):
-            definition = call.context.frame.node
-            if not isinstance(definition, Definition) or not _constant(call):
-                continue
-            for parameter in _unread(definition):
-                if parameter in seen:
-                    continue
-                seen.add(parameter)
-                site = call.context.frame.locate(parameter)
-                yield self.finding(
-                    site,
-                    f"`{definition.name}` takes the phase as `{parameter.arg}` but never reads it: "
-                    f"its batch norm is always in {_mode(call)} mode",
-                    (Step(site, "the phase arrives here"), Step(call.site, "and this layer does not get it")),
-                    _fix(call, parameter.arg),
-                )
+            for frame, inner in _functions(call):
+                for parameter in _ignored(frame.node, frame, inner):
+                    if parameter not in seen and _own(call, frame):
+                        seen.add(parameter)
+                        yield self._finding(call, frame, parameter)
+
+    def _finding(self, call: NormCall, frame: Frame, parameter: ast.arg) -> Finding:
+        site = frame.locate(parameter)
+        mode = "training" if isinstance(call.phase, Const) and call.phase.value else "inference"
+        return self.finding(
+            site,
+            f"`{frame.function.rpartition('.')[2]}` takes the phase as `{parameter.arg}`, but its batch norm never gets "
+            f"it and is always in {mode} mode",
+            (Step(site, "the phase arrives here"), Step(call.site, "and this layer does not get it")),
+            _fix(call, frame, parameter.arg),
+        )
 
 
-def _constant(call: NormCall) -> bool:
-    return call.origin in (Origin.DEFAULT, Origin.ARGUMENT, Origin.SCOPE) and isinstance(call.phase, Const)
+def _functions(call: NormCall) -> Iterator[tuple[Frame, Location]]:
+    """The functions around a layer with a constant phase, each with its call that leads to the layer."""
+    if call.origin not in (Origin.DEFAULT, Origin.ARGUMENT, Origin.SCOPE) or not isinstance(
+        call.phase, Const
+    ):
+        return
+    inner = call.site
+    for frame in call.context.frame.outwards():
+        if isinstance(frame.node, Definition):
+            yield frame, inner
+        if frame.site is None:
+            return
+        inner = frame.site
 
 
-def _mode(call: NormCall) -> str:
-    return "training" if isinstance(call.phase, Const) and call.phase.value else "inference"
+def _own(call: NormCall, function: Frame) -> bool:
+    """Whether the constant is the function's own: a default, or a literal in it or in what it calls."""
+    if call.origin is Origin.DEFAULT:
+        return True
+    site = call.phase.site if isinstance(call.phase, Const) else None
+    if site is None:
+        return False
+    for frame in call.context.frame.outwards():
+        if frame.node is not None:
+            whole = frame.locate(frame.node)
+            if (
+                whole.path == site.path
+                and whole.cell == site.cell
+                and whole.line <= site.line <= whole.end_line
+            ):
+                return True
+        if frame is function:
+            return False
+    return False
 
 
-def _unread(definition: Definition) -> list[ast.arg]:
-    """The phase parameters that the body never mentions."""
+def _ignored(definition: Definition, frame: Frame, inner: Location) -> Iterator[ast.arg]:
+    """The phase parameters that do not matter for the call at ``inner``."""
     spec = definition.args
-    read = {
-        node.id for statement in definition.body for node in ast.walk(statement) if isinstance(node, ast.Name)
-    }
-    if "locals" in read:
-        return []
-    parameters = (*spec.posonlyargs, *spec.args, *spec.kwonlyargs)
-    return [
-        parameter for parameter in parameters if is_phase_name(parameter.arg) and parameter.arg not in read
-    ]
+    parameters = [arg for arg in (*spec.posonlyargs, *spec.args, *spec.kwonlyargs) if is_phase_name(arg.arg)]
+    if len(parameters) != 1 or any(
+        isinstance(node, ast.Name) and node.id == "locals" for node in ast.walk(definition)
+    ):
+        return
+    name = parameters[0].arg
+    if _overwritten(definition, name) or _handed_elsewhere(definition, name, frame, inner):
+        yield parameters[0]
 
 
-def _fix(call: NormCall, name: str) -> Fix | None:
+def _reads(node: ast.AST, name: str) -> bool:
+    return any(isinstance(part, ast.Name) and part.id == name for part in ast.walk(node))
+
+
+def _overwritten(definition: Definition, name: str) -> bool:
+    """Whether the first statement that mentions the parameter gives it another value."""
+    for statement in definition.body:
+        if _reads(statement, name):
+            return (
+                isinstance(statement, ast.Assign)
+                and [target.id for target in statement.targets if isinstance(target, ast.Name)] == [name]
+                and not _reads(statement.value, name)
+            )
+    return False
+
+
+def _handed_elsewhere(definition: Definition, name: str, frame: Frame, inner: Location) -> bool:
+    """Whether every mention of the parameter is an argument of a call that has nothing to do with the layer."""
+    mentions = sum(
+        isinstance(node, ast.Name) and node.id == name for part in definition.body for node in ast.walk(part)
+    )
+    for node in (node for part in definition.body for node in ast.walk(part)):
+        if isinstance(node, ast.Call) and frame.locate(node) != inner:
+            called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+            if called not in _SCOPES:
+                mentions -= sum(
+                    isinstance(keyword.value, ast.Name)
+                    and keyword.value.id == name
+                    and is_phase_name(keyword.arg or "")
+                    for keyword in node.keywords
+                )
+    return mentions == 0
+
+
+def _fix(call: NormCall, frame: Frame, name: str) -> Fix | None:
     keyword = _PHASE_KEYWORDS.get(call.layer.api)
-    if keyword is None or call.via or call.origin is not Origin.DEFAULT:
+    if keyword is None or call.via or call.origin is not Origin.DEFAULT or frame is not call.context.frame:
         return None
     return Fix(
         Applicability.UNSAFE, f"hand `{name}` on to the layer", (SetKeyword(call.site, keyword, name),)

@@ -59,9 +59,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from bnlint.dataflow import Choice, Node, Op, Value, World
-from bnlint.findings import Finding, Group, Step
+from bnlint.findings import Finding, Group, Location, Step
 from bnlint.paths import Segment, enclosing_if, identity, parting, segment_before
-from bnlint.phase import executions, runs_training, training_outcome
+from bnlint.phase import executions, runs_training, training_outcome, training_runs
 from bnlint.rule import Rule
 from bnlint.trace import NormCall, Run, Save, Trace, TrainStep
 
@@ -97,7 +97,7 @@ class EvaluationSkipsNorm(Rule):
                     skipping.add(node)
 
     def _finding(self, run: Run, node: Node, here: Segment, use: Node, norm: Node) -> Finding:
-        first = min((node, *here.before), key=lambda other: other.order)
+        first = node if here.norms else min((node, *here.before), key=lambda other: other.order)
         place = first.site
         if node.site == use.site:
             place = parting(node.context, use.context)
@@ -121,16 +121,23 @@ class EvaluationSkipsNorm(Rule):
                 if isinstance(value, Choice):
                     for norm in _only_in_training(value):
                         place = enclosing_if(norm.context)
-                        if place is None:
-                            continue
-                        yield self.finding(
-                            place,
-                            "the batch norm is only built while training: inference passes the input on unnormalised",
-                            (
-                                Step(norm.site, "normalised here, in training only"),
-                                Step(node.site, "inference arrives here without it"),
-                            ),
-                        )
+                        if place is not None:
+                            yield self._one_sided(
+                                place, norm, Step(node.site, "inference arrives here without it")
+                            )
+            if node.op == Op.COND:
+                norm = _one_branch(node, trace)
+                if norm is not None:
+                    yield self._one_sided(
+                        node.site, norm, Step(node.site, "the other branch returns the input as it is")
+                    )
+
+    def _one_sided(self, place: Location, norm: NormCall, other: Step) -> Finding:
+        return self.finding(
+            place,
+            "the batch norm is only built while training: inference passes the input on unnormalised",
+            (Step(norm.site, "normalised here, in training only"), other),
+        )
 
 
 Uses = dict[object, list[tuple[Node, World]]]
@@ -158,13 +165,16 @@ def _counterpart(
         for use, world in training.get(identity(weight), ())
         if use.graph is node.graph or node.graph in restored
     ]
-    if not uses or here.norms or not here.known:
+    if not uses or not here.known:
         return None
     segments = [(use, segment_before(use, world)) for use, world in uses]
-    if not all(there.known and there.norms and there.weights == here.weights for _, there in segments):
+    if not all(
+        there.known and here.layers < there.layers and there.weights == here.weights for _, there in segments
+    ):
         return None
     use, there = segments[0]
-    return use, min(there.norms, key=lambda norm: norm.order)
+    missing = [norm for norm in there.norms if norm.attrs["call"].layer not in here.layers]
+    return use, min(missing, key=lambda norm: norm.order)
 
 
 def _only_in_training(value: Choice) -> Iterator[NormCall]:
@@ -179,6 +189,26 @@ def _only_in_training(value: Choice) -> Iterator[NormCall]:
                 for condition, outcome in guards
             ):
                 yield norm
+
+
+def _one_branch(node: Node, trace: Trace) -> NormCall | None:
+    """The norm in one branch of a graph-level conditional that training takes while an evaluation takes the other,
+    where its input passes unchanged."""
+    predicate, *sides = node.inputs
+    if len(sides) != 2:
+        return None
+    for outcome, side, other in ((True, sides[0], sides[1]), (False, sides[1], sides[0])):
+        norm = _norm_of(side)
+        if norm is not None and norm.input is other and _divides(predicate, outcome, trace):
+            return norm
+    return None
+
+
+def _divides(predicate: Value, outcome: bool, trace: Trace) -> bool:
+    """Whether training runs have a predicate so, and other runs otherwise."""
+    trains = {run.world().truth(predicate) for run in training_runs(trace)}
+    others = {run.world().truth(predicate) for run in trace.of(Run) if run not in training_runs(trace)}
+    return trains == {outcome} and (not outcome) in others
 
 
 def _norm_of(value: Value) -> NormCall | None:

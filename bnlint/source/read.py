@@ -121,11 +121,16 @@ def _decode(data: bytes, display: str) -> tuple[str | None, list[Problem]]:
     problems: list[Problem] = []
     declared = _declared(data)
     text = None
+    failure: Exception | None = None
     for encoding in (declared, "utf-8-sig"):
         try:
             text = data.decode(encoding)
             break
-        except (UnicodeError, LookupError, ValueError) as error:
+        except LookupError as error:
+            failure = error
+            message = f"The file declares the encoding {encoding!r}, which does not exist. Declare the right one."
+            problems.append(Problem(display, 1, message))
+        except ValueError as error:
             failure = error
     if text is None:
         line = data.count(b"\n", 0, getattr(failure, "start", 0)) + 1
