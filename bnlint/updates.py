@@ -181,7 +181,7 @@ def _fate(call: NormCall, step: TrainStep, trace: Trace, opaque: bool) -> Fate:
     reads = _reads(call, trace)
     if not reads:
         named = {"UPDATE_OPS", call.collection}
-        if all(_always_batch(other) for other in trace.of(NormCall) if other.layer is call.layer):
+        if all(always_batch(other) for other in trace.of(NormCall) if other.layer is call.layer):
             return Fate.UNKNOWN
         return Fate.UNKNOWN if any(trace.mentions(name) for name in named) else Fate.NEVER_READ
     if opaque or any(set(read.contents) & handed_over(trace) for read in reads):
@@ -195,12 +195,12 @@ def _fate(call: NormCall, step: TrainStep, trace: Trace, opaque: bool) -> Fate:
     return Fate.UNKNOWN
 
 
-def _always_batch(call: NormCall) -> bool:
-    """Whether a literal at the call asks for batch statistics in every phase: the moving ones are not needed."""
+def always_batch(call: NormCall) -> bool:
+    """Whether a literal at the call asks for batch statistics, so that nobody needs the moving ones."""
     argument = call.arguments.named.get("training") or call.arguments.named.get("is_training")
-    value = argument.value if argument is not None else None
-    literal = isinstance(value, Const) and value.site is not None and argument is not None
-    return literal and value.value is True and value.site == argument.site
+    if argument is None or not isinstance(argument.value, Const):
+        return False
+    return argument.value.value is True and argument.site is not None and argument.value.site == argument.site
 
 
 _KERAS_TRAINERS = (

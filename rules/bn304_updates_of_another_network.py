@@ -16,6 +16,7 @@ fake batch go through one network, its statistics are a mixture of the two.
 - It is mostly harmless: the statistics move by the data of the same distribution, only faster. That is why
   this rule is off by default.
 - The collection is read with the `scope` of the network that the step trains.
+- A literal `training=True` at the layer asks for batch statistics in every phase: nobody needs the moving ones.
 
 ## Example
 
@@ -59,7 +60,7 @@ from bnlint.dataflow import Op, World, execution
 from bnlint.findings import Applicability, Finding, Fix, Group, Step
 from bnlint.rule import Rule
 from bnlint.trace import CollectUpdates, NormCall, Trace, TrainStep
-from bnlint.updates import changes, runs_of
+from bnlint.updates import always_batch, changes, runs_of
 
 
 class UpdatesOfAnotherNetwork(Rule):
@@ -99,10 +100,10 @@ class UpdatesOfAnotherNetwork(Rule):
 
 
 def _updated(step: TrainStep) -> list[NormCall]:
-    """The normalisations whose updates certainly run with a train step."""
+    """The normalisations whose updates certainly run with a train step, where somebody may need them."""
     nodes = execution([step.node], World(step.guards)).certain
     calls = {node.attrs["call"] for node in nodes if node.op == Op.UPDATE}
-    return sorted(calls, key=lambda call: call.order)
+    return sorted((call for call in calls if not always_batch(call)), key=lambda call: call.order)
 
 
 def _read(call: NormCall, trace: Trace) -> CollectUpdates | None:

@@ -59,6 +59,7 @@ from bnlint.findings import Applicability, Finding, Fix, Group, RemoveArgument, 
 from bnlint.phase import evaluations
 from bnlint.rule import Rule
 from bnlint.trace import NormCall, NormLayer, Save, Trace, TrainStep, Updates
+from bnlint.updates import updates_of, updates_run
 
 
 class CheckpointWithoutStatistics(Rule):
@@ -94,7 +95,8 @@ class CheckpointWithoutStatistics(Rule):
 
 def _use(save: Save, trace: Trace) -> Context | None:
     """Where a checkpoint without statistics does harm: the only one, saved, or restored to infer."""
-    others = [other for other in trace.of(Save) if other is not save and (other.saves or other.restores)]
+    used = [other for other in trace.of(Save) if other.saves or other.restores]
+    others = [other for other in used if other.site != save.site]
     if any(other.listed is None or other.saves for other in others):
         return None
     if save.saves:
@@ -116,7 +118,7 @@ def _forgotten(save: Save, trace: Trace) -> NormLayer | None:
             variables.setdefault(name.rpartition("/")[0], []).append(node)
     for call in trace.of(NormCall):
         layer = call.layer
-        if layer.name is None or layer.graph is not save.graph or not _infers(call):
+        if layer.name is None or layer.graph is not save.graph or not _matters(call, trace):
             continue
         own = variables.get(layer.name, ())
         learned = [node for node in own if not node.attrs.get("moving")]
@@ -126,12 +128,14 @@ def _forgotten(save: Save, trace: Trace) -> NormLayer | None:
     return None
 
 
-def _infers(call: NormCall) -> bool:
-    """Whether a layer has statistics of its own that inference may use."""
+def _matters(call: NormCall, trace: Trace) -> bool:
+    """Whether a layer has statistics that the program moves, or that it uses for inference."""
     if call.updates in (Updates.NONE, Updates.BY_HAND, Updates.RETURNED):
         return isinstance(call.phase, Const) and not call.phase.value and call.updates is Updates.NONE
     if "variables_collections" in call.arguments.named or call.arguments.open:
         return False
+    if call.updates is Updates.IN_PLACE or updates_of(call.layer, trace) & updates_run(trace):
+        return True
     return not (isinstance(call.phase, Const) and call.phase.value)
 
 

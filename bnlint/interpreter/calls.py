@@ -171,7 +171,7 @@ def _fill_fields(machine: Machine, instance: Instance, cls: ClassValue, made: Ca
 def _run(machine: Machine, function: Function, made: Call) -> Value:
     node = function.node
     running = machine.running.get(node, 0)
-    if machine.depth >= DEPTH or running >= RECURSIONS:
+    if machine.depth >= DEPTH or running >= RECURSIONS or _computes_data(machine, function, made):
         return call_unknown(machine, Unknown(function.name), made)
     machine.entered.add(node)
     if function.decorators:
@@ -194,6 +194,24 @@ def _run(machine: Machine, function: Function, made: Call) -> Value:
     finally:
         machine.frame, machine.activation, machine.guards, machine.depth = saved
         machine.running[node] = running
+
+
+def _computes_data(machine: Machine, function: Function, made: Call) -> bool:
+    """Whether a call can be left out: a loop in code that knows no framework and is given nothing of one."""
+    if machine.modules.builds(machine, function.scope.module) or not _loops(function.node):
+        return False
+    return not any(machine.modules.belongs(machine, value) for value in made.values())
+
+
+def _loops(node: ast.AST) -> bool:
+    found = getattr(node, "_bnlint_loops", None)
+    if found is None:
+        inner = list(ast.walk(node))
+        found = any(isinstance(part, ast.For | ast.While) for part in inner) and not any(
+            isinstance(part, ast.Yield | ast.YieldFrom) for part in inner
+        )
+        node._bnlint_loops = found  # type: ignore[attr-defined]
+    return bool(found)
 
 
 def _finish(machine: Machine, function: Function, signal: Signal | None, base: tuple[object, ...]) -> Value:

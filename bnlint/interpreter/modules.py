@@ -7,20 +7,24 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bnlint.dataflow import Const, Frame, Unknown, Value
+from bnlint.dataflow import Choice, Const, Frame, Node, Unknown, Value
 from bnlint.findings import Location
 from bnlint.interpreter.activation import Activation
 from bnlint.interpreter.builtins import NAMES
 from bnlint.interpreter.values import (
+    ApiObject,
     ApiRef,
     ClassValue,
+    Dict,
     Function,
     Instance,
+    List,
     Method,
     ModuleValue,
     Package,
     Scope,
     Super,
+    Tuple,
 )
 from bnlint.program.project import Project
 from bnlint.source.module import Module
@@ -39,6 +43,8 @@ class Modules:
         self._loaded: dict[Path, ModuleValue] = {}
         self._builtins: dict[str, ApiRef] = {}
         self._star: dict[str, ApiRef] = {}
+        self._builds: dict[ModuleValue, bool] = {}
+        self._running: set[ModuleValue] = set()
 
     @property
     def paths(self) -> list[Path]:
@@ -131,6 +137,46 @@ class Modules:
                 return Method(holder, found)
         return None
 
+    def builds(self, machine: Machine, module: ModuleValue) -> bool:
+        """Whether a module can build or drive a model: it has, or imports, something of a framework."""
+        if module not in self._builds:
+            self._builds[module] = False
+            found = any(self._of_framework(machine, value) for value in module.scope.slots.values())
+            if module.executed and not found and module in self._running:
+                del self._builds[module]
+                return True
+            self._builds[module] = found
+        return self._builds[module]
+
+    def _of_framework(self, machine: Machine, value: object) -> bool:
+        if isinstance(value, ApiRef):
+            return machine.libraries.framework_of(value.name) is not None
+        if isinstance(value, ModuleValue):
+            return value.executed and self.builds(machine, value)
+        if isinstance(value, Function | ClassValue):
+            return self.builds(machine, value.scope.module)
+        return isinstance(value, Node | ApiObject)
+
+    def belongs(self, machine: Machine, value: Value, depth: int = 2) -> bool:
+        """Whether a value, or what an object keeps in its attributes, is part of a model."""
+        if isinstance(value, Instance):
+            if self.builds(machine, value.cls.scope.module):
+                return True
+            return depth > 0 and any(
+                self.belongs(machine, slot, depth - 1)
+                for slot in list(value.slots.values())
+                if isinstance(slot, Value)
+            )
+        if isinstance(value, Choice):
+            return any(self.belongs(machine, option, depth) for _, option in value.options)
+        if isinstance(value, Method):
+            return self.belongs(machine, value.receiver, depth)
+        if isinstance(value, List | Tuple):
+            return any(self.belongs(machine, item, depth) for item in value.items[:20])
+        if isinstance(value, Dict):
+            return any(self.belongs(machine, item, depth) for _, item, _ in value.entries()[:40])
+        return self._of_framework(machine, value)
+
     def _module(self, path: Path, name: str) -> ModuleValue:
         module = self._loaded.get(path)
         if module is None:
@@ -161,9 +207,11 @@ class Modules:
         machine.frame = frame
         machine.activation = Activation(module.scope, machine.guards)
         machine.depth += 1
+        self._running.add(module)
         try:
             machine.execute(source.tree.body, module.scope)
         finally:
+            self._running.discard(module)
             frame_before, activation_before, machine.guards, machine.loops, machine.depth = outer
             if frame_before is not None and activation_before is not None:
                 machine.frame = frame_before

@@ -135,11 +135,19 @@ def test_encodings_that_are_declared(data: bytes) -> None:
     assert found.problems == []
 
 
-@pytest.mark.parametrize("name", [b"ascii", b"no-such-codec", b"rot13", b"utf-8-unix"])
+@pytest.mark.parametrize("name", [b"ascii", b"utf-8-unix"])
 def test_a_wrong_declaration_of_utf_8_text_does_no_harm(name: bytes) -> None:
     found = module(b"# coding: " + name + b"\nx = '\xc3\xa9'\n")
     assert "é" in found.text
     assert found.problems == []
+
+
+@pytest.mark.parametrize("name", ["no-such-codec", "rot13"])
+def test_a_declared_encoding_that_does_not_exist_is_reported(name: str) -> None:
+    found = module(b"# coding: " + name.encode() + b"\nx = '\xc3\xa9'\n")
+    assert "é" in found.text
+    message = f"The file declares the encoding {name!r}, which does not exist. Declare the right one."
+    assert found.problems == [Problem("a.py", 1, message)]
 
 
 def test_text_in_no_declared_encoding_is_read_and_reported() -> None:

@@ -29,6 +29,7 @@ from bnlint.frameworks.tensorflow1.state import (
 )
 from bnlint.interpreter.machine import Machine
 from bnlint.interpreter.values import (
+    FALSE,
     NONE,
     TRUE,
     ApiObject,
@@ -665,6 +666,13 @@ def _fill(value: Value | None) -> Const | None:
     elif isinstance(value, Node) and value.op == Op.IDENTITY and value.attrs.get("api") == "tf.constant":
         value = value.inputs[0]
     return value if isinstance(value, Const) and isinstance(value.value, int | float) else None
+
+
+@handles("tf.train.get_or_create_global_step", "tf.train.create_global_step", "tf.train.get_global_step",
+         "slim.get_or_create_global_step", "slim.create_global_step", "slim.get_global_step",
+         "tf.contrib.framework.get_or_create_global_step", "tf.contrib.framework.get_global_step")  # fmt: skip
+def _global_step(machine: Machine, call: Call) -> Value:
+    return make_variable(machine, "global_step", call.site, trainable=FALSE)
 
 
 @handles("tf.constant_initializer")
