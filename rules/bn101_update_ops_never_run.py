@@ -19,7 +19,7 @@ and the accuracy in production is near chance.
 - `slim.learning.create_train_op`, `tf.contrib.training.create_train_op`, `tf.contrib.layers.optimize_loss`
   and the trainer of Keras run the updates themselves.
 - The updates are fetched together with the train step, or grouped with it.
-- A literal `training=True` at the layer asks for batch statistics in every phase: nobody needs the moving ones.
+- A literal `training=True` at the layer asks for batch statistics in every phase: nobody needs the others.
 - In a GAN, each step answers for the layers in its own list of variables.
 
 ## Example

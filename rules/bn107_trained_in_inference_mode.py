@@ -2,14 +2,15 @@
 
 ## What it does
 
-Reports a layer of a network that is trained from scratch and that is in inference mode whatever the program does:
-`tf.layers.batch_normalization` without `training`, a False in the layer's own call, or the default of a function that
-nobody overrides.
+Reports a layer of a network that is trained from scratch and that is in inference mode whatever the program
+does: `tf.layers.batch_normalization` without `training`, a False in the layer's own call, or the default of a
+function that nobody overrides.
 
 ## Why it is bad
 
-`tf.layers.batch_normalization` infers unless told otherwise. It then normalises with its stored mean 0 and variance 1,
-in training too, and makes no update operations: it is a learnable scale and shift, and nothing is normalised.
+`tf.layers.batch_normalization` infers unless told otherwise. It then normalises with its stored mean 0 and
+variance 1, in training too, and makes no update operations: it is a learnable scale and shift, and nothing is
+normalised.
 
 ## When it is not a bug
 
@@ -38,13 +39,13 @@ The phase has to come from the callers and the updates have to be run: the fix i
 
 ## Confirmed by
 
-In a train step the output must be the batch-statistics formula (RP1); with the stored statistics unmoved, the output
-is the input, scaled and shifted (RP4).
+In a train step the output must be the batch-statistics formula (RP1); with the stored statistics unmoved, the
+output is the input, scaled and shifted (RP4).
 
 ## Known limits
 
-A False that a caller hands to the function which builds the layer is BN202. Programs that may start from a checkpoint
-of another program are left alone.
+A False that a caller hands to the function which builds the layer is BN202. Programs that may start from a
+checkpoint of another program are left alone.
 
 ## References
 

@@ -2,14 +2,15 @@
 
 ## What it does
 
-Reports a True that reaches batch normalisation in an evaluation: a feed entry such as `is_training: True` of a run
-that evaluates, or an argument of the call that builds a graph which only evaluations use.
+Reports a True that reaches batch normalisation in an evaluation: a feed entry such as `is_training: True` of
+a run that evaluates, or an argument of the call that builds a graph which only evaluations use.
 
 ## Why it is bad
 
-The layer normalises with the mean and variance of the evaluated batch instead of the learned ones. The prediction
-for one sample then depends on the other samples of its batch, a batch of one gives nonsense, and the measured
-accuracy is not that of the deployed model. Layers that update in place also learn from the test data.
+The layer normalises with the mean and variance of the evaluated batch instead of the learned ones. The
+prediction for one sample then depends on the other samples of its batch, a batch of one gives nonsense, and
+the measured accuracy is not that of the deployed model. Layers that update in place also learn from the test
+data.
 
 ## When it is not a bug
 
@@ -35,13 +36,13 @@ The fix turns the value over. It changes what the evaluation computes, so it is 
 
 ## Confirmed by
 
-In inference the output must be the formula with the moving statistics (RP4), must not depend on the rest of the
-batch (RP3), and must not move the statistics (RP2).
+In inference the output must be the formula with the moving statistics (RP4), must not depend on the rest of
+the batch (RP3), and must not move the statistics (RP2).
 
 ## Known limits
 
-A run counts as an evaluation only on evidence: its data, its function, its place after the training loop. Feeds that
-are built by code that is not known are left alone.
+A run counts as an evaluation only on evidence: its data, its function, its place after the training loop.
+Feeds that are built by code that is not known are left alone.
 
 ## References
 
@@ -111,7 +112,10 @@ class TrainingPhaseInEvaluation(Rule):
 
 
 def _message(what: str) -> str:
-    return f"the training phase {what}: batch norm uses the statistics of the evaluated batch, not the learned ones"
+    return (
+        f"the training phase {what}: batch norm uses the statistics of the evaluated batch, "
+        "not the learned ones"
+    )
 
 
 def _evaluates(verdict: Verdict) -> str:

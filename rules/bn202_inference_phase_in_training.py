@@ -2,13 +2,13 @@
 
 ## What it does
 
-Reports a False that reaches batch normalisation in a train step: a feed entry such as `is_training: False` of a run
-that trains the layer, or an argument of the call that builds the trained graph.
+Reports a False that reaches batch normalisation in a train step: a feed entry such as `is_training: False` of
+a run that trains the layer, or an argument of the call that builds the trained graph.
 
 ## Why it is bad
 
-The layer normalises with its stored statistics, which are 0 and 1 at the start and do not move: it is a learnable
-scale and shift, nothing is normalised, and the statistics that inference needs are never learned.
+The layer normalises with its stored statistics, which are 0 and 1 at the start and do not move: it is a
+learnable scale and shift, nothing is normalised, and the statistics that inference needs are never learned.
 
 ## When it is not a bug
 
@@ -34,12 +34,13 @@ The fix turns the value over. It changes what is trained, so it is unsafe.
 
 ## Confirmed by
 
-In a train step the output must be the batch-statistics formula (RP1), and the moving statistics must move (RP2).
+In a train step the output must be the batch-statistics formula (RP1), and the moving statistics must move
+(RP2).
 
 ## Known limits
 
-Programs that may start from a checkpoint of another program are left alone when the graph is built for inference,
-because freezing the statistics is common there. A layer whose own call says False is BN107.
+Programs that may start from a checkpoint of another program are left alone when the graph is built for
+inference, because freezing the statistics is common there. A layer whose own call says False is BN107.
 
 ## References
 

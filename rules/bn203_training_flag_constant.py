@@ -2,14 +2,15 @@
 
 ## What it does
 
-Reports a layer that an evaluation runs and that is in training mode whatever the program does: by the API's default
-(`tf.contrib.layers.batch_norm` and slim's `batch_norm` train unless told otherwise), by a literal in its call, in an
-argument scope or in `normalizer_params`, or by the default of a function that nobody overrides.
+Reports a layer that an evaluation runs and that is in training mode whatever the program does: by the API's
+default (`tf.contrib.layers.batch_norm` and slim's `batch_norm` train unless told otherwise), by a literal in
+its call, in an argument scope or in `normalizer_params`, or by the default of a function that nobody
+overrides.
 
 ## Why it is bad
 
-The evaluation normalises with the mean and variance of its own batch. The prediction for one sample depends on its
-batch mates, a batch of one gives nonsense, and the learned statistics are never used.
+The evaluation normalises with the mean and variance of its own batch. The prediction for one sample depends
+on its batch mates, a batch of one gives nonsense, and the learned statistics are never used.
 
 ## When it is not a bug
 
@@ -42,8 +43,8 @@ statistics (RP4).
 
 ## Known limits
 
-A run counts as an evaluation only on evidence. A True that a caller hands to a graph which only evaluations use is
-BN201; a hand-written layer without moving statistics is BN105.
+A run counts as an evaluation only on evidence. A True that a caller hands to a graph which only evaluations
+use is BN201; a hand-written layer without moving statistics is BN105.
 
 ## References
 

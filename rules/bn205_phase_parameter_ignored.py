@@ -86,8 +86,8 @@ class PhaseParameterIgnored(Rule):
         mode = "training" if isinstance(call.phase, Const) and call.phase.value else "inference"
         return self.finding(
             site,
-            f"`{frame.function.rpartition('.')[2]}` takes the phase as `{parameter.arg}`, but its batch norm never gets "
-            f"it and is always in {mode} mode",
+            f"`{frame.function.rpartition('.')[2]}` takes the phase as `{parameter.arg}`, but its batch norm never "
+            f"gets it and is always in {mode} mode",
             (Step(site, "the phase arrives here"), Step(call.site, "and this layer does not get it")),
             _fix(call, frame, parameter.arg),
         )

@@ -2,14 +2,14 @@
 
 ## What it does
 
-Reports a boolean placeholder that tells batch normalisation its phase and that no run feeds, a run that forgets to
-feed it when it has no default, and a placeholder that is fed but reaches no layer.
+Reports a boolean placeholder that tells batch normalisation its phase and that no run feeds, a run that
+forgets to feed it when it has no default, and a placeholder that is fed but reaches no layer.
 
 ## Why it is bad
 
-Without a default the run fails. With a default, training and evaluation share one mode: either the network is trained
-in inference mode, or it is evaluated on the statistics of the evaluated batch. A placeholder that reaches nothing
-makes every caller believe to switch the layer, and none does.
+Without a default the run fails. With a default, training and evaluation share one mode: either the network is
+trained in inference mode, or it is evaluated on the statistics of the evaluated batch. A placeholder that
+reaches nothing makes every caller believe to switch the layer, and none does.
 
 ## When it is not a bug
 
@@ -98,13 +98,13 @@ class PhaseNeverFed(Rule):
                 for run in forgetting:
                     yield self.finding(
                         run.site,
-                        "this run needs the phase placeholder, which has no default, and does not feed it: it fails",
+                        "this run does not feed the phase placeholder that it needs and that has no default: it fails",
                         (*steps, Step(fed[0].site, "fed here"), Step(run.site, "not fed here")),
                     )
             elif forgetting:
                 yield self.finding(
                     placeholder.site,
-                    "no run feeds the phase placeholder, and it has no default: every run that needs it fails",
+                    "no run feeds the phase placeholder, which has no default: every run that needs it fails",
                     (*steps, Step(forgetting[0].site, "needed here, but not fed")),
                 )
             return

@@ -126,10 +126,10 @@ class EvaluationSkipsNorm(Rule):
                                 place, norm, Step(node.site, "inference arrives here without it")
                             )
             if node.op == Op.COND:
-                norm = _one_branch(node, trace)
-                if norm is not None:
+                skipped = _one_branch(node, trace)
+                if skipped is not None:
                     yield self._one_sided(
-                        node.site, norm, Step(node.site, "the other branch returns the input as it is")
+                        node.site, skipped, Step(node.site, "the other branch returns the input as it is")
                     )
 
     def _one_sided(self, place: Location, norm: NormCall, other: Step) -> Finding:

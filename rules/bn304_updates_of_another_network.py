@@ -16,7 +16,7 @@ fake batch go through one network, its statistics are a mixture of the two.
 - It is mostly harmless: the statistics move by the data of the same distribution, only faster. That is why
   this rule is off by default.
 - The collection is read with the `scope` of the network that the step trains.
-- A literal `training=True` at the layer asks for batch statistics in every phase: nobody needs the moving ones.
+- A literal `training=True` at the layer asks for batch statistics in every phase: nobody needs the others.
 
 ## Example
 

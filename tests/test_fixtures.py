@@ -42,7 +42,9 @@ def _expected(case: Path) -> Counter[tuple[str, int | None, int, str]]:
     return found
 
 
-def _collect(text: str, path: Path, cell: int | None, found: Counter[tuple[str, int | None, int, str]]) -> None:
+def _collect(
+    text: str, path: Path, cell: int | None, found: Counter[tuple[str, int | None, int, str]]
+) -> None:
     for number, line in enumerate(text.splitlines(), 1):
         for match in _EXPECT.finditer(line.split("todo-expect")[0]):
             for code in match[1].replace(",", " ").split():

@@ -264,8 +264,22 @@ for _name in _NORMS:
 for _name in _WEIGHTED:
     HANDLERS[f"keras.layers.{_name}"] = _layer
     HANDLERS[f"keras.layers.{_name}.__call__"] = _call_weighted
-for _name in ("Activation", "ReLU", "LeakyReLU", "Dropout", "Flatten", "MaxPooling2D", "AveragePooling2D", "Reshape",
-              "GlobalAveragePooling2D", "ZeroPadding2D", "UpSampling2D", "Lambda", "PReLU", "Softmax"):  # fmt: skip
+for _name in (
+    "Activation",
+    "ReLU",
+    "LeakyReLU",
+    "Dropout",
+    "Flatten",
+    "MaxPooling2D",
+    "AveragePooling2D",
+    "Reshape",
+    "GlobalAveragePooling2D",
+    "ZeroPadding2D",
+    "UpSampling2D",
+    "Lambda",
+    "PReLU",
+    "Softmax",
+):
     HANDLERS[f"keras.layers.{_name}"] = _layer
     HANDLERS[f"keras.layers.{_name}.__call__"] = _call_layer
 for _name in ("keras.Model", "keras.Sequential"):

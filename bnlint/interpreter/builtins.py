@@ -25,8 +25,8 @@ from bnlint.interpreter.values import (
     List,
     Method,
     Partial,
-    Range,
     Property,
+    Range,
     Static,
     Tuple,
     contents,
@@ -167,9 +167,9 @@ def _dict(machine: Machine, call: Call) -> Value:
             merge(machine, made, pairs)
             continue
         items, more = _items(machine, pairs)
-        for item in items:
-            if isinstance(item, Tuple) and len(item.items) == 2:
-                put(machine, made, item.items[0], item.items[1], None)
+        for pair in items:
+            if isinstance(pair, Tuple) and len(pair.items) == 2:
+                put(machine, made, pair.items[0], pair.items[1], None)
             else:
                 more = True
         if more:
@@ -259,14 +259,9 @@ def _isinstance(machine: Machine, call: Call) -> Value:
             if all(isinstance(kind, ClassValue | ApiRef) for kind in kinds) and cls.fully_known()
             else Unknown()
         )
-    python_type = {
-        Const: lambda: type(value.value).__name__ if isinstance(value, Const) else "",
-        List: lambda: "list",
-        Tuple: lambda: "tuple",
-        Dict: lambda: "dict",
-    }.get(type(value))
+    python_type = _python_type(value)
     if python_type is not None and all(isinstance(kind, ApiRef) for kind in kinds):
-        name = python_type()
+        name = python_type
         wanted_names = {kind.name for kind in kinds if isinstance(kind, ApiRef)}
         if f"builtins.{name}" in wanted_names or (name == "bool" and "builtins.int" in wanted_names):
             return TRUE
@@ -279,6 +274,12 @@ def _isinstance(machine: Machine, call: Call) -> Value:
     ):
         return FALSE
     return Unknown()
+
+
+def _python_type(value: Value) -> str | None:
+    if isinstance(value, Const):
+        return type(value.value).__name__
+    return "list" if isinstance(value, List) else {Tuple: "tuple", Dict: "dict"}.get(type(value))
 
 
 @_handles("builtins.getattr")
@@ -353,7 +354,7 @@ def _map(machine: Machine, call: Call) -> Value:
 def _reduce(machine: Machine, call: Call) -> Value:
     if len(call.args) < 2:
         return Unknown()
-    items, more = _items(machine, call.args[1])
+    items, _ = _items(machine, call.args[1])
     values = [*call.args[2:3], *items]
     if not values:
         return machine.unknown("", *call.args)

@@ -47,11 +47,11 @@ def evaluate(machine: Machine, node: ast.expr, scope: Scope) -> Value:
 
 
 def _constant(machine: Machine, node: ast.Constant, scope: Scope) -> Value:
-    known = getattr(node, "_bnlint_value", None)
+    known: Value | None = getattr(node, "_bnlint_value", None)
     if known is None:
         known = Const(node.value, scope.module.source.location(node))
         node._bnlint_value = known  # type: ignore[attr-defined]
-    return known  # type: ignore[no-any-return]
+    return known
 
 
 def _name(machine: Machine, node: ast.Name, scope: Scope) -> Value:
@@ -101,12 +101,12 @@ def _elements(machine: Machine, nodes: Sequence[ast.expr], scope: Scope) -> tupl
 
 def _dict(machine: Machine, node: ast.Dict, scope: Scope) -> Value:
     made = Dict(open=len(node.keys) > LONG)
-    for key, item in zip(node.keys[:LONG], node.values, strict=False):
+    for key, entry in zip(node.keys[:LONG], node.values, strict=False):
         if key is None:
-            merge(machine, made, evaluate(machine, item, scope))
+            merge(machine, made, evaluate(machine, entry, scope))
         else:
             key_value = evaluate(machine, key, scope)
-            put(machine, made, key_value, evaluate(machine, item, scope), (scope.module.source, item))
+            put(machine, made, key_value, evaluate(machine, entry, scope), (scope.module.source, entry))
     return made
 
 

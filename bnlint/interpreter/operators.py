@@ -57,10 +57,10 @@ def binary(
         return machine.libraries.arithmetic(machine, name, left, right, site() if callable(site) else site)
     for one, other, left_side in ((left, right, True), (right, left, False)):
         if isinstance(one, Choice) and isinstance(other, Const | Choice) and len(one.options) <= 4:
-            pairs = [
-                (guards, binary(machine, name, *((option, other) if left_side else (other, option)), site))
-                for guards, option in one.options
-            ]
+            pairs = []
+            for guards, option in one.options:
+                operands = (option, other) if left_side else (other, option)
+                pairs.append((guards, binary(machine, name, operands[0], operands[1], site)))
             return choice(pairs)
     return machine.unknown("", left, right)
 

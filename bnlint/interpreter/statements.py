@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import copy
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -81,10 +82,10 @@ def _augmented(machine: Machine, statement: ast.AugAssign, scope: Scope) -> None
 
 
 def _as_load(target: ast.expr) -> ast.expr:
-    copied: Any = type(target)(
-        **{name: getattr(target, name) for name in target._fields if name != "ctx"}, ctx=ast.Load()
-    )
-    return ast.copy_location(copied, target)
+    loaded = copy.copy(target)
+    if isinstance(loaded, ast.Name | ast.Attribute | ast.Subscript):
+        loaded.ctx = ast.Load()
+    return loaded
 
 
 def _delete(machine: Machine, statement: ast.Delete, scope: Scope) -> None:

@@ -136,7 +136,9 @@ def _merged_items(options: list[tuple[Guards, Any]]) -> tuple[Any, ...]:
         )
         return (*first[:common], *aligned)
     optional = [
-        Choice(((guards, item),)) if guards and isinstance(item, Value) and not isinstance(item, Choice) else item
+        Choice(((guards, item),))
+        if guards and isinstance(item, Value) and not isinstance(item, Choice)
+        else item
         for guards, rest in rests
         for item in rest
     ]

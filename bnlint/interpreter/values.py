@@ -381,7 +381,7 @@ class Dict(Mutable):
         ]
 
     def __repr__(self) -> str:
-        return f"Dict{ {k: v for k, v in self.slots.items()}!r}"
+        return f"Dict{self.slots!r}"
 
 
 class Builtin(Value):

@@ -128,7 +128,9 @@ def _decode(data: bytes, display: str) -> tuple[str | None, list[Problem]]:
             break
         except LookupError as error:
             failure = error
-            message = f"The file declares the encoding {encoding!r}, which does not exist. Declare the right one."
+            message = (
+                f"The file declares the encoding {encoding!r}, which does not exist. Declare the right one."
+            )
             problems.append(Problem(display, 1, message))
         except ValueError as error:
             failure = error

@@ -29,7 +29,7 @@ FRAMEWORK = Framework(
         "tensorflow.keras": "keras",
         "tensorflow_estimator": "tf.estimator",
         "horovod": "horovod",
-    },  # fmt: skip
+    },
     aliases={
         "tf.compat.v1": "tf",
         "tf.keras": "keras",

@@ -571,10 +571,18 @@ def _loss(machine: Machine, call: Call) -> Value:
 
 
 for _name in (
-    "absolute_difference", "cosine_distance", "hinge_loss", "huber_loss", "log_loss", "mean_pairwise_squared_error",
-    "mean_squared_error", "sigmoid_cross_entropy", "softmax_cross_entropy", "sparse_softmax_cross_entropy",
+    "absolute_difference",
+    "cosine_distance",
+    "hinge_loss",
+    "huber_loss",
+    "log_loss",
+    "mean_pairwise_squared_error",
+    "mean_squared_error",
+    "sigmoid_cross_entropy",
+    "softmax_cross_entropy",
+    "sparse_softmax_cross_entropy",
     "compute_weighted_loss",
-):  # fmt: skip
+):
     HANDLERS[f"tf.losses.{_name}"] = HANDLERS[f"slim.losses.{_name}"] = _loss
 
 

@@ -18,7 +18,18 @@ from bnlint.frameworks.tensorflow1.state import (
     unique_scope,
 )
 from bnlint.interpreter.machine import Machine
-from bnlint.interpreter.values import NONE, ApiObject, ApiRef, Call, Dict, Instance, List, Tuple, contents
+from bnlint.interpreter.values import (
+    NONE,
+    ApiObject,
+    ApiRef,
+    Call,
+    Dict,
+    Instance,
+    List,
+    Place,
+    Tuple,
+    contents,
+)
 
 HANDLERS: dict[str, Handler] = {}
 
@@ -108,7 +119,7 @@ def _normalise(
 ) -> Value:
     """Call a layer's normaliser inside the layer's scope, as the layer does."""
     kwargs: dict[str, Value] = {}
-    sites = {}
+    sites: dict[int | str, Place] = {}
     if isinstance(params, Dict):
         for key, value, place in params.entries():
             name = machine.constant(key)

@@ -25,7 +25,18 @@ from bnlint.frameworks.tensorflow1.state import (
 )
 from bnlint.interpreter.machine import Machine
 from bnlint.interpreter.store import choice
-from bnlint.interpreter.values import FALSE, NONE, TRUE, ApiObject, Call, Instance, List, Range, Tuple, contents
+from bnlint.interpreter.values import (
+    FALSE,
+    NONE,
+    TRUE,
+    ApiObject,
+    Call,
+    Instance,
+    List,
+    Range,
+    Tuple,
+    contents,
+)
 from bnlint.trace import Arguments, NormCall, NormLayer, Origin, Updates
 
 HANDLERS: dict[str, Handler] = {}
@@ -264,7 +275,9 @@ def _fused(machine: Machine, call: Call) -> Value:
     mean, variance = signature.value(bound, "mean"), signature.value(bound, "variance")
     source = bound.value("x") or Unknown()
     parts = [
-        machine.node(Op.MOMENTS, contents((source,)), call.site, which=which, axes=None, batch=True, of=source)
+        machine.node(
+            Op.MOMENTS, contents((source,)), call.site, which=which, axes=None, batch=True, of=source
+        )
         for which in ("mean", "variance")
     ]
     if machine.truth(phase) is True:
@@ -332,9 +345,7 @@ def _bare(
         value,
         output,
         phase,
-        Origin.NONE
-        if phase is None
-        else (Origin.ARGUMENT if "is_training" in bound.named else Origin.DEFAULT),
+        origin,
         Updates.BY_HAND,
         arguments=bound,
         mean=mean,

@@ -294,7 +294,7 @@ def _hooks(machine: Machine, spec: ApiObject, call: Call) -> list[Value]:
 def _estimator_method(machine: Machine, call: Call) -> Value:
     short = call.name.rpartition(".")[2]
     mode = {"train": "train", "fit": "train", "evaluate": "eval"}.get(short, "infer")
-    machine.callbacks([value for value in call.values()], call.site)
+    machine.callbacks(call.values(), call.site)
     _drive(machine, call.receiver, mode, call)
     return Unknown("result")
 
@@ -336,26 +336,44 @@ def _run_arguments(machine: Machine, call: Call) -> Value:
 
 
 for _name in (
-    "tf.Session", "tf.InteractiveSession", "tf.train.MonitoredSession", "tf.train.MonitoredTrainingSession",
-    "tf.train.SingularMonitoredSession", "tf.train.Supervisor.managed_session",
-    "tf.train.Supervisor.prepare_or_wait_for_session", "tf.train.SessionManager.prepare_session",
-):  # fmt: skip
+    "tf.Session",
+    "tf.InteractiveSession",
+    "tf.train.MonitoredSession",
+    "tf.train.MonitoredTrainingSession",
+    "tf.train.SingularMonitoredSession",
+    "tf.train.Supervisor.managed_session",
+    "tf.train.Supervisor.prepare_or_wait_for_session",
+    "tf.train.SessionManager.prepare_session",
+):
     HANDLERS[_name] = _session
 for _name in ("tf.Session.run", "tf.Session.partial_run", "tf.Session.run_step_fn"):
     HANDLERS[_name] = _run
 for _name in ("train", "fit", "evaluate", "predict", "export_savedmodel", "export_saved_model"):
     HANDLERS[f"tf.estimator.Estimator.{_name}"] = _estimator_method
 for _name in (
-    "tf.estimator.Estimator", "tf.contrib.learn.Estimator", "tf.contrib.tpu.TPUEstimator", "tf.estimator.tpu.TPUEstimator",
-):  # fmt: skip
+    "tf.estimator.Estimator",
+    "tf.contrib.learn.Estimator",
+    "tf.contrib.tpu.TPUEstimator",
+    "tf.estimator.tpu.TPUEstimator",
+):
     HANDLERS[_name] = _estimator
-for _name in ("tf.estimator.EstimatorSpec", "tf.contrib.tpu.TPUEstimatorSpec", "tf.estimator.tpu.TPUEstimatorSpec",
-              "tf.contrib.learn.ModelFnOps"):  # fmt: skip
+for _name in (
+    "tf.estimator.EstimatorSpec",
+    "tf.contrib.tpu.TPUEstimatorSpec",
+    "tf.estimator.tpu.TPUEstimatorSpec",
+    "tf.contrib.learn.ModelFnOps",
+):
     HANDLERS[_name] = _spec
 for _name in ("train_and_evaluate", "train", "evaluate", "continuous_train_and_eval"):
     HANDLERS[f"tf.contrib.learn.Experiment.{_name}"] = _run_experiment
-for _name in ("slim.evaluation.evaluate_once", "slim.evaluation.evaluation_loop", "slim.evaluation.evaluate_repeatedly",
-              "tf.contrib.training.evaluate_once", "tf.contrib.training.evaluate_repeatedly", "slim.evaluation.evaluation"):  # fmt: skip
+for _name in (
+    "slim.evaluation.evaluate_once",
+    "slim.evaluation.evaluation_loop",
+    "slim.evaluation.evaluate_repeatedly",
+    "tf.contrib.training.evaluate_once",
+    "tf.contrib.training.evaluate_repeatedly",
+    "slim.evaluation.evaluation",
+):
     HANDLERS[_name] = _slim_evaluate
 HANDLERS.update(
     {

@@ -91,7 +91,8 @@ LAYERS_FUNCTION = _signature(
     f"inputs, {_NORMALIZATION}, training=False, trainable=True, name=None, reuse=None, {_RENORM}"
 )
 LAYERS_CLASS = _signature(
-    f"{_NORMALIZATION}, {_RENORM}, trainable=True, name=None, dtype=None, _reuse=None, _scope=None, activity_regularizer=None"
+    f"{_NORMALIZATION}, {_RENORM}, trainable=True, name=None, dtype=None, _reuse=None, _scope=None, "
+    "activity_regularizer=None"
 )
 LAYERS_CALL = _signature("inputs, training=False")
 CONTRIB = _signature(

@@ -56,12 +56,12 @@ class State:
 
 def state(machine: Machine) -> State:
     """TensorFlow's state in a program."""
-    found = machine.state.get("tf")
+    found: State | None = machine.state.get("tf")
     if found is None:
         found = machine.state["tf"] = State()
         if machine.graph is None:
             machine.graph = found.default
-    return found  # type: ignore[no-any-return]
+    return found
 
 
 def graph(machine: Machine) -> Graph:
@@ -89,16 +89,25 @@ def collection(machine: Machine, key: object, of: Graph | None = None) -> List:
     """The live list of a collection."""
     holder = of if of is not None else graph(machine)
     found = holder.slots.get(("collection", key))
-    if found is None:
+    if not isinstance(found, List):
         found = List()
-        holder.slots[("collection", key)] = found
-    return found  # type: ignore[no-any-return]
+        _always_there(holder, ("collection", key), found)
+    return found
 
 
 def add_to_collection(machine: Machine, key: object, value: Value, of: Graph | None = None) -> None:
     """Add to a collection."""
     held = collection(machine, key, of)
     machine.store.write(held, "items", (*held.items, value))
+
+
+def _always_there(holder: Graph, key: object, made: Mutable) -> None:
+    """Keep something that exists, empty, from the graph's beginning, although it is only asked for now.
+
+    A branch that is taken back must undo what it wrote into it, not that it exists.
+    """
+    made.born = holder.born
+    holder.slots[key] = made
 
 
 # -- names -------------------------------------------------------------------------------------------
@@ -109,7 +118,7 @@ def _names(machine: Machine, prefix: str) -> Mutable:
     found = graph(machine).slots.get(("scopes", prefix))
     if not isinstance(found, Mutable):
         found = Mutable()
-        machine.store.write(graph(machine), ("scopes", prefix), found)
+        _always_there(graph(machine), ("scopes", prefix), found)
     return found
 
 

@@ -12,7 +12,8 @@ from bnlint.trace import Argument, Arguments, Save, Saved, TrainStep
 HANDLERS: dict[str, Handler] = {}
 
 OPTIMIZERS = (
-    "GradientDescent", "Adam", "Momentum", "RMSProp", "Adagrad", "AdagradDA", "Adadelta", "Ftrl", "ProximalGradientDescent",
+    "GradientDescent", "Adam", "Momentum", "RMSProp", "Adagrad", "AdagradDA", "Adadelta", "Ftrl",
+    "ProximalGradientDescent",
     "ProximalAdagrad", "SyncReplicas",
 )  # fmt: skip
 
@@ -152,12 +153,20 @@ def _assign_from_checkpoint(machine: Machine, call: Call) -> Value:
 for _name in OPTIMIZERS:
     HANDLERS[f"tf.train.{_name}Optimizer"] = optimizer
 for _full in (
-    "tf.contrib.opt.AdamWOptimizer", "tf.contrib.opt.NadamOptimizer", "tf.contrib.opt.MomentumWOptimizer",
-    "tf.contrib.opt.LazyAdamOptimizer", "tf.contrib.opt.MultitaskOptimizerWrapper", "tf.contrib.opt.LARSOptimizer",
-    "tf.contrib.tpu.CrossShardOptimizer", "tf.tpu.CrossShardOptimizer", "horovod.tensorflow.DistributedOptimizer",
-    "tf.train.experimental.enable_mixed_precision_graph_rewrite", "tf.contrib.estimator.clip_gradients_by_norm",
-    "tf.contrib.opt.MovingAverageOptimizer", "tf.train.experimental.MixedPrecisionLossScaleOptimizer",
-):  # fmt: skip
+    "tf.contrib.opt.AdamWOptimizer",
+    "tf.contrib.opt.NadamOptimizer",
+    "tf.contrib.opt.MomentumWOptimizer",
+    "tf.contrib.opt.LazyAdamOptimizer",
+    "tf.contrib.opt.MultitaskOptimizerWrapper",
+    "tf.contrib.opt.LARSOptimizer",
+    "tf.contrib.tpu.CrossShardOptimizer",
+    "tf.tpu.CrossShardOptimizer",
+    "horovod.tensorflow.DistributedOptimizer",
+    "tf.train.experimental.enable_mixed_precision_graph_rewrite",
+    "tf.contrib.estimator.clip_gradients_by_norm",
+    "tf.contrib.opt.MovingAverageOptimizer",
+    "tf.train.experimental.MixedPrecisionLossScaleOptimizer",
+):
     HANDLERS[_full] = optimizer
 HANDLERS.update(
     {
