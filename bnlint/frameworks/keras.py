@@ -7,7 +7,8 @@ is inference unless the program says otherwise.
 
 from __future__ import annotations
 
-from bnlint.dataflow import Const, Node, Op, Unknown, Value
+from bnlint.dataflow import Const, Node, Op, Unknown, Value, sources
+from bnlint.findings import Location
 from bnlint.frameworks.library import Framework, Handler
 from bnlint.frameworks.tensorflow1 import signatures
 from bnlint.frameworks.tensorflow1.graph import text
@@ -28,7 +29,7 @@ from bnlint.interpreter.values import (
     Tuple,
     contents,
 )
-from bnlint.trace import Arguments, ModeSwitch, NormLayer, Origin, Updates
+from bnlint.trace import Arguments, Declared, Feed, ModeSwitch, NormLayer, Origin, Run, TrainStep, Updates
 
 HANDLERS: dict[str, Handler] = {}
 PROPERTIES: dict[str, Handler] = {}
@@ -182,8 +183,8 @@ def _call_sequential(machine: Machine, call: Call) -> Value:
 
 def _model(machine: Machine, call: Call) -> Value:
     made = ApiObject("keras.Model", call.site)
-    made.slots["outputs"] = call.get(1, "outputs") or Unknown("outputs")
-    made.slots["inputs"] = call.get(0, "inputs") or Unknown("inputs")
+    made.slots["outputs"] = made.slots["output"] = call.get(1, "outputs") or Unknown("outputs")
+    made.slots["inputs"] = made.slots["input"] = call.get(0, "inputs") or Unknown("inputs")
     return made
 
 
@@ -217,6 +218,80 @@ def _leave(machine: Machine, training: Value | None) -> None:
         machine.state["keras call"] = machine.state["keras call"][:-1]
 
 
+# -- Keras' own trainer --------------------------------------------------------------------------------
+
+_DRIVES = {
+    "fit": Declared.TRAIN,
+    "fit_generator": Declared.TRAIN,
+    "train_on_batch": Declared.TRAIN,
+    "evaluate": Declared.EVALUATE,
+    "evaluate_generator": Declared.EVALUATE,
+    "test_on_batch": Declared.EVALUATE,
+    "predict": Declared.PREDICT,
+    "predict_generator": Declared.PREDICT,
+    "predict_on_batch": Declared.PREDICT,
+}
+
+
+def _built(machine: Machine, model: Value | None, site: Location) -> tuple[Value, Value]:
+    """The input and the output of a Sequential or functional model."""
+    if not isinstance(model, ApiObject):
+        return Unknown("input"), Unknown("output")
+    if "output" not in model.slots and model.kind == "keras.Sequential":
+        value: Value = machine.node(Op.PLACEHOLDER, (), site, default=None, dtype="", name=None)
+        model.slots["input"] = value
+        layers = model.slots.get("layers")
+        for layer in layers.items if isinstance(layers, List) else ():
+            value = machine.call(layer, [value], {}, site)
+        model.slots["output"] = value
+    return model.slots.get("input", Unknown("input")), model.slots.get("output", Unknown("output"))
+
+
+def _drive(machine: Machine, call: Call) -> Value:
+    """``fit``, ``evaluate``, ``predict`` and their kin: the model runs, with the learning phase fed.
+
+    Models that were told the phase of a layer when they were built are left alone: whether Keras honours
+    that depends on its generation.
+    """
+    machine.callbacks(call.values(), call.site)
+    name = call.name.rpartition(".")[2]
+    declared = _DRIVES[name]
+    _, output = _built(machine, call.receiver, call.site)
+    calls = [
+        node.attrs["call"]
+        for node in sources((output,))
+        if isinstance(node, Node) and node.op == Op.NORM
+    ]
+    if not calls or any(norm.origin is not Origin.CONTEXT for norm in calls):
+        return Unknown(name)
+    fetches: tuple[Value, ...] = contents((output,))
+    trains = declared is Declared.TRAIN
+    if trains:
+        updates = tuple(node for norm in calls for node in norm.update_nodes)
+        node = machine.node(Op.TRAIN, (*fetches, *updates), call.site, variables=None)
+        node.attrs["step"] = TrainStep(
+            machine.context(call.site), machine.tick(), node, call.name, output, None, runs_updates=True
+        )
+        machine.emit(node.attrs["step"])
+        fetches = (node,)
+    phase = machine.interned(("keras learning phase", graph(machine)), lambda: learning_phase(machine, call))
+    feeds = (Feed(phase, TRUE if trains else FALSE, call.site),) if isinstance(phase, Node) else ()
+    machine.emit(
+        Run(
+            machine.context(call.site), machine.tick(), call.name, fetches, feeds, True, declared, graph(machine)
+        )
+    )
+    return Unknown(name)
+
+
+def _input_of(machine: Machine, call: Call) -> Value:
+    return _built(machine, call.receiver, call.site)[0]
+
+
+def _output_of(machine: Machine, call: Call) -> Value:
+    return _built(machine, call.receiver, call.site)[1]
+
+
 # -- updates -----------------------------------------------------------------------------------------
 
 
@@ -238,8 +313,6 @@ def _update_nodes(machine: Machine, value: Value, seen: set[Value]) -> list[Valu
     if isinstance(value, List | Tuple):
         return [node for item in value.items for node in _update_nodes(machine, item, seen)]
     if isinstance(value, Node):
-        from bnlint.dataflow import sources
-
         return [
             node
             for source in sources((value,))
@@ -283,6 +356,10 @@ for _name in (
     HANDLERS[f"keras.layers.{_name}"] = _layer
     HANDLERS[f"keras.layers.{_name}.__call__"] = _call_layer
 for _name in ("keras.Model", "keras.Sequential"):
+    for _drives in _DRIVES:
+        HANDLERS[f"{_name}.{_drives}"] = _drive
+    for _short, _handler in (("input", _input_of), ("output", _output_of)):
+        PROPERTIES[f"{_name}.{_short}"] = PROPERTIES[f"{_name}.{_short}s"] = _handler
     PROPERTIES[f"{_name}.updates"] = _updates
     HANDLERS[f"{_name}.get_updates_for"] = _updates
 HANDLERS.update(
