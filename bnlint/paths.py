@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from bnlint.dataflow import Choice, Const, Context, Node, Op, Unknown, Value, World, sources
@@ -40,9 +40,14 @@ def identity(variable: Node) -> object:
 
 def segment_before(node: Node, world: World) -> Segment:
     """The segment that ends at an operation with weights, in a world."""
-    result = Segment()
     weights = set(node.attrs["weights"])
-    pending: list[Value] = [value for value in node.inputs if value not in weights]
+    return segment_behind([value for value in node.inputs if value not in weights], world)
+
+
+def segment_behind(values: Iterable[Value], world: World) -> Segment:
+    """The segment that ends with some values, in a world."""
+    result = Segment()
+    pending = list(values)
     seen: set[Value] = set()
     while pending:
         value = pending.pop()

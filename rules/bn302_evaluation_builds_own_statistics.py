@@ -56,12 +56,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bnlint.dataflow import Node, Op, Value
+from bnlint.dataflow import Node, Op, World
 from bnlint.findings import Applicability, Finding, Fix, Group, Step
-from bnlint.paths import parting
-from bnlint.phase import executions, runs_training
+from bnlint.paths import parting, segment_behind
+from bnlint.phase import executions, runs_training, training_runs
 from bnlint.rule import Rule
-from bnlint.trace import NormCall, Origin, Trace, TrainStep
+from bnlint.trace import NormCall, Run, Save, Trace, TrainStep, Updates
 
 
 class EvaluationBuildsOwnStatistics(Rule):
@@ -73,73 +73,99 @@ class EvaluationBuildsOwnStatistics(Rule):
 
     def check(self, trace: Trace) -> Iterator[Finding]:
         """Report the second layer, once for each place."""
-        trained = _trained_calls(trace)
+        trained = _trained(trace)
         layers = {call.layer for call in trained}
-        weights = _trained_weights(trace)
-        if not trained:
+        if not layers:
             return
         for run, executed in executions(trace).items():
-            if any(node.op == Op.TRAIN for node in executed.nodes):
-                continue
-            if not any(
-                weight in weights for node in executed.certain for weight in node.attrs.get("weights", ())
+            if any(node.op == Op.TRAIN for node in executed.nodes) or not _means_training(
+                run, trained, trace
             ):
                 continue
             for node in sorted(executed.nodes, key=lambda node: node.order):
                 call = _call_of(node)
                 if call is None or call.layer in layers or call.layer.name is None:
                     continue
-                twin = _twin(call, trained)
+                twin = _twin(call, run.world(), trained)
                 if twin is not None:
-                    yield self.finding(
-                        parting(call.context, twin.context),
-                        f"this makes a second batch-norm layer, `{call.layer.name}`, that is never trained; "
-                        f"training uses `{twin.layer.name}`",
-                        (
-                            Step(twin.site, f"trained here as `{twin.layer.name}`"),
-                            Step(call.site, f"built again as `{call.layer.name}`"),
-                            Step(run.site, "evaluated here"),
-                        ),
-                        Fix(Applicability.DISPLAY, "give both calls one `scope` and `reuse=tf.AUTO_REUSE`"),
-                    )
+                    yield self._finding(call, twin, run)
                     break
 
+    def _finding(self, call: NormCall, twin: NormCall, run: Run) -> Finding:
+        steps = [
+            Step(twin.site, f"trained here as `{twin.layer.name}`"),
+            Step(call.site, f"built again as `{call.layer.name}`"),
+            Step(run.site, "evaluated here"),
+        ]
+        place = parting(call.context, twin.context)
+        if place != call.site:
+            steps.insert(1, Step(place, "the second network is built here"))
+        return self.finding(
+            call.site,
+            f"the evaluation's batch norm is a second layer, `{call.layer.name}`, that is never trained; "
+            f"training uses `{twin.layer.name}`",
+            steps,
+            Fix(Applicability.DISPLAY, "give both calls one `scope` and `reuse=tf.AUTO_REUSE`"),
+        )
 
-def _trained_calls(trace: Trace) -> list[NormCall]:
-    found: dict[NormCall, None] = {}
+
+Trained = dict[NormCall, World]
+
+
+def _trained(trace: Trace) -> Trained:
+    """The layer calls that training executes, in order, each with the world of a training run."""
+    found: Trained = {}
     for step in trace.of(TrainStep):
         for run in runs_training(step, trace):
-            for node in executions(trace)[run].nodes:
+            for node in sorted(executions(trace)[run].nodes, key=lambda node: node.order):
                 call = _call_of(node)
                 if call is not None:
-                    found[call] = None
-    return sorted(found, key=lambda call: call.order)
+                    found.setdefault(call, run.world())
+    return found
 
 
-def _trained_weights(trace: Trace) -> set[Value]:
-    return {
+def _means_training(run: Run, trained: Trained, trace: Trace) -> bool:
+    """Whether a run is meant to evaluate what was trained: it uses trained weights, or weights that nothing ever
+    sets, neither a train step nor an assignment nor a checkpoint."""
+    weights = {
         weight
-        for step in trace.of(TrainStep)
-        for run in runs_training(step, trace)
         for node in executions(trace)[run].certain
         if node.op == Op.WEIGHTED
         for weight in node.attrs["weights"]
     }
+    learned = {
+        weight
+        for training in training_runs(trace)
+        for node in executions(trace)[training].nodes
+        if node.op == Op.WEIGHTED
+        for weight in node.attrs["weights"]
+    }
+    if weights & learned:
+        return True
+    restored = any(save.restores for save in trace.of(Save))
+    later = any(run.order > training.order for training in training_runs(trace))
+    return bool(weights) and later and not restored and not any(weight.inputs for weight in weights)
 
 
 def _call_of(node: Node) -> NormCall | None:
     if node.op != Op.NORM:
         return None
     call: NormCall = node.attrs["call"]
-    return None if call.origin is Origin.NONE else call
+    return None if call.updates is Updates.BY_HAND else call
 
 
-def _twin(call: NormCall, trained: list[NormCall]) -> NormCall | None:
-    """The trained layer that this one should have been: made at the same place, or for the same input."""
-    for other in trained:
-        if other.layer.graph is call.layer.graph and other.layer.name is not None:
-            if other.site == call.site or (
-                other.input is call.input and other.output.branch and call.output.branch
-            ):
+def _twin(call: NormCall, world: World, trained: Trained) -> NormCall | None:
+    """The trained layer that this one should have been: made at the same place, or for the same weights or input."""
+    before = segment_behind((call.input,), world)
+    for other, theirs in trained.items():
+        if other.layer.graph is not call.layer.graph or other.layer.name is None:
+            continue
+        if other.site == call.site or (
+            other.input is call.input and other.output.branch and call.output.branch
+        ):
+            return other
+        if other.context.frame.node is call.context.frame.node and before.weights:
+            there = segment_behind((other.input,), theirs)
+            if there.weights == before.weights and there.layers == before.layers:
                 return other
     return None

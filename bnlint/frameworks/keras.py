@@ -154,17 +154,39 @@ def _call_layer(machine: Machine, call: Call) -> Value:
 
 def _sequential(machine: Machine, call: Call) -> Value:
     made = ApiObject("keras.Sequential", call.site)
+    made.slots["layers"] = List()
     given = machine.settle(call.get(0, "layers") or NONE)
-    made.slots["layers"] = List(given.items if isinstance(given, List | Tuple) else ())
+    for layer in given.items if isinstance(given, List | Tuple) else ():
+        _append(machine, made, layer, call.site)
     return made
 
 
 def _add(machine: Machine, call: Call) -> Value:
-    holder = call.receiver
-    layers = holder.slots.get("layers") if isinstance(holder, ApiObject) else None
-    if isinstance(layers, List) and call.args:
-        machine.store.write(layers, "items", (*layers.items, call.args[0]))
+    if isinstance(call.receiver, ApiObject) and call.args:
+        _append(machine, call.receiver, call.args[0], call.site)
     return NONE
+
+
+def _append(machine: Machine, model: ApiObject, layer: Value, site: Location) -> None:
+    """Add a layer; a model that knows the shape of its input is built as it grows."""
+    layers = model.slots["layers"]
+    machine.store.write(layers, "items", (*layers.items, layer))
+    if len(layers.items) == 1 and _knows_input(layer):
+        value: Value = machine.node(Op.PLACEHOLDER, (), site, default=None, dtype="", name=None)
+        machine.store.write(model, "input", value)
+        machine.store.write(model, "output", machine.call(layer, [value], {}, site))
+    elif "output" in model.slots:
+        machine.store.write(model, "output", machine.call(layer, [model.slots["output"]], {}, site))
+
+
+def _knows_input(layer: Value) -> bool:
+    if not isinstance(layer, ApiObject):
+        return False
+    arguments = layer.slots.get("arguments")
+    shaped = isinstance(arguments, Arguments) and any(
+        name in arguments.named for name in ("input_shape", "batch_input_shape", "input_dim")
+    )
+    return shaped or "output" in layer.slots
 
 
 def _call_sequential(machine: Machine, call: Call) -> Value:
@@ -239,11 +261,11 @@ def _built(machine: Machine, model: Value | None, site: Location) -> tuple[Value
         return Unknown("input"), Unknown("output")
     if "output" not in model.slots and model.kind == "keras.Sequential":
         value: Value = machine.node(Op.PLACEHOLDER, (), site, default=None, dtype="", name=None)
-        model.slots["input"] = value
+        machine.store.write(model, "input", value)
         layers = model.slots.get("layers")
         for layer in layers.items if isinstance(layers, List) else ():
             value = machine.call(layer, [value], {}, site)
-        model.slots["output"] = value
+        machine.store.write(model, "output", value)
     return model.slots.get("input", Unknown("input")), model.slots.get("output", Unknown("output"))
 
 
@@ -258,9 +280,7 @@ def _drive(machine: Machine, call: Call) -> Value:
     declared = _DRIVES[name]
     _, output = _built(machine, call.receiver, call.site)
     calls = [
-        node.attrs["call"]
-        for node in sources((output,))
-        if isinstance(node, Node) and node.op == Op.NORM
+        node.attrs["call"] for node in sources((output,)) if isinstance(node, Node) and node.op == Op.NORM
     ]
     if not calls or any(norm.origin is not Origin.CONTEXT for norm in calls):
         return Unknown(name)
@@ -278,7 +298,14 @@ def _drive(machine: Machine, call: Call) -> Value:
     feeds = (Feed(phase, TRUE if trains else FALSE, call.site),) if isinstance(phase, Node) else ()
     machine.emit(
         Run(
-            machine.context(call.site), machine.tick(), call.name, fetches, feeds, True, declared, graph(machine)
+            machine.context(call.site),
+            machine.tick(),
+            call.name,
+            fetches,
+            feeds,
+            True,
+            declared,
+            graph(machine),
         )
     )
     return Unknown(name)
