@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from bnlint.dataflow import Const, Node, Op, Unknown, World, execution
 from bnlint.findings import Applicability, Fix, Location, WrapStatement
-from bnlint.phase import executions
+from bnlint.phase import deliberate, executions
 from bnlint.trace import CollectUpdates, NormCall, NormLayer, Run, Trace, TrainStep, Updates
 
 _HEADER = "{tf}.control_dependencies({tf}.get_collection({tf}.GraphKeys.UPDATE_OPS))"
@@ -111,7 +111,11 @@ def neglected(trace: Trace) -> list[Neglect]:
     """For every train step that runs, the layers whose updates are certainly not run, by fate."""
     found: list[Neglect] | None = trace.facts.get("neglected")
     if found is None:
-        found = trace.facts["neglected"] = _neglected(trace) if trace.driven else []
+        found = _neglected(trace)
+        if not trace.driven:
+            # What a caller may add cannot be seen; but nobody reads what the program never names.
+            found = [neglect for neglect in found if neglect.fate is Fate.NEVER_READ]
+        trace.facts["neglected"] = found
     return found
 
 
@@ -144,11 +148,11 @@ def _neglected(trace: Trace) -> list[Neglect]:
     result = []
     opaque = any(_opaque(run) for run in trace.of(Run))
     for step in trace.of(TrainStep):
-        if not runs_of(step, trace) and not opaque:
+        if not runs_of(step, trace) and not (opaque and trace.driven):
             continue
         fates: dict[Fate, list[NormCall]] = {}
         for call in trained(step, trace):
-            if call.update_nodes:
+            if call.update_nodes and not call.arguments.unexpected:
                 attached = call.updates is Updates.ATTRIBUTE
                 fate = _attached_fate(call, step, trace) if attached else _fate(call, step, trace, opaque)
                 if fate is not Fate.RUN and fate is not Fate.UNKNOWN:
@@ -181,7 +185,7 @@ def _fate(call: NormCall, step: TrainStep, trace: Trace, opaque: bool) -> Fate:
     reads = _reads(call, trace)
     if not reads:
         named = {"UPDATE_OPS", call.collection}
-        if all(always_batch(other) for other in trace.of(NormCall) if other.layer is call.layer):
+        if always_batch(call) and deliberate((call.context, step.context)) is not None:
             return Fate.UNKNOWN
         return Fate.UNKNOWN if any(trace.mentions(name) for name in named) else Fate.NEVER_READ
     if opaque or any(set(read.contents) & handed_over(trace) for read in reads):
@@ -203,15 +207,11 @@ def always_batch(call: NormCall) -> bool:
     return argument.value.value is True and argument.site is not None and argument.value.site == argument.site
 
 
-_KERAS_TRAINERS = (
-    "updates",
-    "get_updates_for",
-    "fit",
-    "fit_generator",
-    "train_on_batch",
-    "model_to_estimator",
-)
-"""What takes the updates of a Keras layer, or runs them."""
+_KERAS_UPDATES = ("updates", "get_updates_for", "model_to_estimator")
+"""What takes the updates of a Keras layer."""
+_KERAS_MODELS = ("Model", "Sequential", "load_model", "model_from_json", "applications")
+_KERAS_TRAINERS = ("fit", "fit_generator", "train_on_batch")
+"""What runs them, if it is a method of a model of Keras."""
 
 
 def _attached_fate(call: NormCall, step: TrainStep, trace: Trace) -> Fate:
@@ -220,7 +220,10 @@ def _attached_fate(call: NormCall, step: TrainStep, trace: Trace) -> Fate:
         return Fate.UNKNOWN
     if nodes & _run_with(step, trace):
         return Fate.RUN
-    return Fate.UNKNOWN if any(map(trace.mentions, _KERAS_TRAINERS)) else Fate.LEFT_ON_LAYER
+    if any(map(trace.mentions, _KERAS_UPDATES)):
+        return Fate.UNKNOWN
+    trainer = any(map(trace.mentions, _KERAS_MODELS)) and any(map(trace.mentions, _KERAS_TRAINERS))
+    return Fate.UNKNOWN if trainer else Fate.LEFT_ON_LAYER
 
 
 def _run_with(step: TrainStep, trace: Trace) -> set[Node]:

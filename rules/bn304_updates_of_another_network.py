@@ -58,6 +58,7 @@ from collections.abc import Iterator
 
 from bnlint.dataflow import Op, World, execution
 from bnlint.findings import Applicability, Finding, Fix, Group, Step
+from bnlint.phase import executions, runs_training
 from bnlint.rule import Rule
 from bnlint.trace import CollectUpdates, NormCall, Trace, TrainStep
 from bnlint.updates import always_batch, changes, runs_of
@@ -75,7 +76,7 @@ class UpdatesOfAnotherNetwork(Rule):
         steps = [step for step in trace.of(TrainStep) if step.listed is not None and runs_of(step, trace)]
         found: dict[CollectUpdates | None, tuple[TrainStep, NormCall, TrainStep]] = {}
         for step in steps:
-            for call in _updated(step):
+            for call in _updated(step, trace):
                 owner = next((other for other in steps if changes(other, call.layer)), None)
                 if owner is not None and changes(step, call.layer) is False:
                     found[_read(call, trace)] = (step, call, owner)
@@ -99,9 +100,13 @@ class UpdatesOfAnotherNetwork(Rule):
                 )
 
 
-def _updated(step: TrainStep) -> list[NormCall]:
+def _updated(step: TrainStep, trace: Trace) -> list[NormCall]:
     """The normalisations whose updates certainly run with a train step, where somebody may need them."""
-    nodes = execution([step.node], World(step.guards)).certain
+    nodes = set(execution([step.node], World(step.guards)).certain)
+    for run in runs_training(step, trace):
+        executed = executions(trace)[run]
+        if all(node is step.node for node in executed.nodes if node.op == Op.TRAIN):
+            nodes |= executed.certain
     calls = {node.attrs["call"] for node in nodes if node.op == Op.UPDATE}
     return sorted((call for call in calls if not always_batch(call)), key=lambda call: call.order)
 

@@ -188,6 +188,11 @@ def _contained(machine: Machine, name: str, left: Value, right: Value) -> Value:
         if wanted is not None or isinstance(left, Node):
             known = right.slots.get(Dict.key(machine.settle(left)))
             found = True if known is not None else (None if right.open else False)
+    elif isinstance(right, List | Tuple) and isinstance(left, Node):
+        if any(item is left for item in right.items):
+            found = True
+        elif all(isinstance(item, Node) for item in right.items):
+            found = None if isinstance(right, List) and right.open else False
     elif isinstance(right, List | Tuple) and wanted is not None:
         values = [machine.constant(item) for item in right.items]
         if wanted in values:

@@ -837,7 +837,10 @@ def _node_name(machine: Machine, call: Call) -> Value:
     node, suffix = call.receiver, ":0"
     if isinstance(node, ApiObject):
         node, suffix = node.slots.get("node"), ""
-    name = node.attrs.get("name") if isinstance(node, Node) and node.op == Op.VARIABLE else None
+    named = isinstance(node, Node) and node.op in (Op.VARIABLE, Op.UPDATE)
+    name = node.attrs.get("name") if isinstance(node, Node) and named else None
+    if isinstance(node, Node) and node.op == Op.UPDATE:
+        suffix = ""
     if isinstance(name, str):
         return Const(name + suffix)
     return machine.interned(("name of", call.receiver), lambda: Unknown("name"))
