@@ -74,10 +74,14 @@ class PhaseParameterIgnored(Rule):
     def check(self, trace: Trace) -> Iterator[Finding]:
         """Report each parameter once."""
         seen: set[ast.arg] = set()
+        asked: set[tuple[ast.AST, Location]] = set()
         for call in trace.of(NormCall):
             for frame, inner in _functions(call):
+                if (frame.node, inner) in asked or not _own(call, frame):
+                    continue
+                asked.add((frame.node, inner))
                 for parameter in _ignored(frame.node, frame, inner):
-                    if parameter not in seen and _own(call, frame):
+                    if parameter not in seen:
                         seen.add(parameter)
                         yield self._finding(call, frame, parameter)
 

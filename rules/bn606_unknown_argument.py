@@ -59,7 +59,7 @@ from bnlint.trace import Argument, Arguments, NormCall, Trace
 _CHECKED = {
     "tf.layers.batch_normalization": "axis momentum epsilon center scale training trainable name reuse "
     "renorm fused",
-    "tf.layers.BatchNormalization": "axis momentum epsilon center scale training trainable name renorm fused",
+    "tf.layers.BatchNormalization": "axis momentum epsilon center scale trainable name renorm fused",
     "tf.contrib.layers.batch_norm": "decay center scale epsilon activation_fn param_initializers "
     "param_regularizers updates_collections is_training reuse variables_collections outputs_collections "
     "trainable batch_weights fused data_format zero_debias_moving_mean scope renorm",
@@ -105,6 +105,8 @@ class UnknownArgument(Rule):
                 steps = [Step(argument.site, f"`{word}` is given here")] if argument.site else []
                 function = call.layer.api.rpartition(".")[2]
                 hint = f"; it is called `{meant}`" if meant else ""
+                if call.layer.api == "tf.layers.BatchNormalization" and word in ("training", "is_training"):
+                    hint = "; the phase is given to the call of the layer, as `training`"
                 yield self.finding(
                     site,
                     f"`{function}` has no argument `{word}`{hint}: the call raises `TypeError`",

@@ -115,6 +115,11 @@ class Library:
             name = self._aliases[prefix] + name[len(prefix) :]
         return name
 
+    def knows(self, name: str) -> bool:
+        """Whether a framework says what an API means."""
+        canonical = self.reference(name).name
+        return canonical in self._handlers or canonical in self._properties
+
     def framework_of(self, name: str) -> Framework | None:
         """The framework that an API belongs to."""
         top = name.partition(".")[0]

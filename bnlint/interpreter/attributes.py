@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from bnlint.dataflow import Choice, Const, Node, Unknown, Value
 from bnlint.findings import Location
-from bnlint.interpreter.store import choice
+from bnlint.interpreter.store import choice, optional, otherwise
 from bnlint.interpreter.values import (
     ApiObject,
     ApiRef,
@@ -87,6 +87,10 @@ def bind(receiver: Value, found: Value, cls: Value | None = None) -> Value:
 def _of_instance(machine: Machine, holder: Instance, name: str, site: Site) -> Value:
     found = holder.slots.get(name)
     if found is not None:
+        if optional(found):
+            inherited = holder.cls.find(name)
+            if inherited is not None and not isinstance(inherited, Property):
+                found = otherwise(found, bind(holder, inherited, holder.cls))
         return machine.settle(found)
     if name == "__class__":
         return holder.cls
@@ -147,6 +151,8 @@ def set_attribute(machine: Machine, holder: Value, name: str, value: Value) -> N
         setter = holder.cls.find(name)
         if not isinstance(setter, Property):
             machine.store.write(holder, name, value)
+        elif setter.setter is not None:
+            machine.call(setter.setter, [holder, value], {}, machine.here)
     elif isinstance(holder, ClassValue):
         machine.store.write(holder, name, value)
     elif isinstance(holder, ApiObject):

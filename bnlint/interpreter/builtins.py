@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from bnlint.dataflow import Choice, Const, Node, Unknown, Value
 from bnlint.interpreter.attributes import set_attribute
 from bnlint.interpreter.containers import item, iterate, merge, put
-from bnlint.interpreter.store import MISSING
+from bnlint.interpreter.store import MISSING, optional, otherwise
 from bnlint.interpreter.values import (
     FALSE,
     NONE,
@@ -117,6 +117,9 @@ def _zip(machine: Machine, call: Call) -> Value:
 def _len(machine: Machine, call: Call) -> Value:
     value = machine.settle(call.args[0]) if call.args else Unknown()
     if isinstance(value, Tuple) or (isinstance(value, List) and not value.open):
+        missing = (guard for item in value.items for guard in optional(item))
+        if any(machine.truth(condition) is not outcome for condition, outcome in missing):
+            return machine.unknown("len", value)
         return Const(len(value.items))
     if isinstance(value, Dict) and not value.open:
         return Const(len(value.keys))
@@ -143,8 +146,22 @@ def _list(machine: Machine, call: Call) -> Value:
             List([value] if isinstance(value, Choice) else [], True) if isinstance(value, Choice) else value
         )
     items, more = _items(machine, value)
+    if call.name == "builtins.sorted":
+        return List(_sorted(machine, items, call), more)
     ordered = reversed(items) if call.name == "builtins.reversed" else items
     return List(ordered, more)
+
+
+def _sorted(machine: Machine, items: tuple[Value, ...], call: Call) -> list[Value]:
+    """The items in their order if that is known, else as they are."""
+    if not all(isinstance(item, Const) for item in items):
+        return list(items)
+    if call.kwargs:
+        return [machine.unknown("", *items)] * len(items)
+    try:
+        return sorted(items, key=machine.constant)
+    except TypeError:
+        return list(items)
 
 
 @_handles("builtins.tuple")
@@ -490,6 +507,7 @@ def _pop(machine: Machine, call: Call) -> Value:
     if (
         isinstance(receiver, List)
         and isinstance(index, int)
+        and not (receiver.open and index < 0)
         and -len(receiver.items) <= index < len(receiver.items)
     ):
         items = list(receiver.items)
@@ -512,9 +530,16 @@ def _remove(machine: Machine, call: Call) -> Value:
             machine.store.write(call.receiver, "items", ())
         elif call.name.endswith("reverse"):
             machine.store.write(call.receiver, "items", tuple(reversed(call.receiver.items)))
-        elif call.args and call.args[0] in call.receiver.items:
-            kept = tuple(item for item in call.receiver.items if item is not call.args[0])
-            machine.store.write(call.receiver, "items", kept)
+        elif call.name.endswith("sort"):
+            items = call.receiver.items
+            machine.store.write(call.receiver, "items", tuple(_sorted(machine, items, call)))
+        elif call.args:
+            wanted = Dict.key(machine.settle(call.args[0]))
+            kept = list(call.receiver.items)
+            index = next((i for i, item in enumerate(kept) if Dict.key(item) == wanted), None)
+            if index is not None:
+                del kept[index]
+                machine.store.write(call.receiver, "items", tuple(kept))
     return NONE
 
 
@@ -556,6 +581,8 @@ def _get(machine: Machine, call: Call) -> Value:
         if call.name.endswith("setdefault"):
             put(machine, receiver, key, default, None)
         return default
+    if optional(found):
+        found = otherwise(found, default)
     if call.name.endswith("pop"):
         machine.store.write(receiver, Dict.key(machine.settle(key)), MISSING)
     return machine.settle(found) if isinstance(found, Value) else default

@@ -382,8 +382,12 @@ def call_decorated(
             function.decorators = (*function.decorators, name)
         return function
     if isinstance(decorator, Method) and decorator.function in ("setter", "getter", "deleter"):
-        return decorator.receiver
-    if isinstance(decorator, Function | Partial | Choice) or (
+        computed = decorator.receiver
+        if decorator.function == "setter" and isinstance(computed, Property):
+            if isinstance(function, Function):
+                return Property(computed.function, function)
+        return computed
+    if isinstance(decorator, Function | Partial | Choice | ClassValue) or (
         isinstance(decorator, Method) and isinstance(decorator.function, Function)
     ):
         made = call(machine, decorator, Call([function], {}, site))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from bnlint.dataflow import Choice, Const, Node, Unknown, Value
 from bnlint.findings import Location
 from bnlint.interpreter.attributes import set_attribute
-from bnlint.interpreter.store import choice
+from bnlint.interpreter.store import MISSING, choice
 from bnlint.interpreter.values import Dict, List, Place, Scope, Tuple, contents, located
 
 if TYPE_CHECKING:
@@ -95,6 +95,22 @@ def store_item(machine: Machine, holder: Value, key: Value, value: Value, site: 
         special = machine.modules.class_method(holder, "__setitem__")
         if special is not None:
             machine.call(special, [key, value], {}, located(site))
+
+
+def remove_item(machine: Machine, holder: Value, key: Value) -> None:
+    """``del holder[key]``."""
+    known = machine.constant(key)
+    if isinstance(holder, Dict):
+        name = Dict.key(machine.settle(key))
+        if _hashable(name) and name in holder.slots:
+            machine.store.write(holder, name, MISSING)
+    elif isinstance(holder, List):
+        if isinstance(known, int) and not holder.open and -len(holder.items) <= known < len(holder.items):
+            items = list(holder.items)
+            del items[known]
+            machine.store.write(holder, "items", tuple(items))
+        else:
+            machine.store.write(holder, "open", True)
 
 
 def _hashable(key: object) -> bool:

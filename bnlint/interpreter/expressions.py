@@ -61,6 +61,8 @@ def _name(machine: Machine, node: ast.Name, scope: Scope) -> Value:
     if found is None:
         found = machine.modules.builtin(name)
         if found is None:
+            found = machine.modules.starred(machine, scope.module, name)
+        if found is None:
             return machine.interned(("name", scope.module, name), lambda: Unknown(name))
     if isinstance(found, Choice):
         return machine.settle(found)

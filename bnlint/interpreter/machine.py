@@ -189,7 +189,10 @@ class Machine:
             return outcomes.pop() if len(outcomes) == 1 else None
         if isinstance(value, ApiRef):
             return self.world.assumed.get(value)
-        return None if isinstance(value, Instance) and value.cls.find("__len__") else True
+        if isinstance(value, Instance):
+            special = ("__bool__", "__nonzero__", "__len__")
+            return None if any(value.cls.find(name) for name in special) else True
+        return True
 
     def constant(self, value: Value | None) -> Any:
         """The Python constant that a value is, or None; use where None is not a meaningful constant."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,7 +43,7 @@ class Modules:
         self._entry = entry
         self._loaded: dict[Path, ModuleValue] = {}
         self._builtins: dict[str, ApiRef] = {}
-        self._star: dict[str, ApiRef] = {}
+        self._star: dict[ModuleValue, list[ApiRef]] = {}
         self._builds: dict[ModuleValue, bool] = {}
         self._running: set[ModuleValue] = set()
 
@@ -94,7 +95,22 @@ class Modules:
 
     def star(self, scope: Scope, source: ApiRef) -> None:
         """``from library import *``: names that nobody defines may come from it."""
-        self._star[scope.module.source.display] = source
+        self._star.setdefault(scope.module, []).append(source)
+
+    def stars(self, module: ModuleValue) -> list[ApiRef]:
+        """The libraries that a module imports everything of, in order."""
+        return self._star.get(module, [])
+
+    def starred(self, machine: Machine, module: ModuleValue, name: str) -> Value | None:
+        """A name that nobody defines, if it certainly comes from the library of a star import."""
+        stars = self.stars(module)
+        for library in reversed(stars):
+            if machine.libraries.framework_of(library.name) is None:
+                if library.name.partition(".")[0] not in sys.stdlib_module_names:
+                    return None
+            elif len(stars) == 1 or machine.libraries.knows(f"{library.name}.{name}"):
+                return machine.libraries.member(machine, library, name)
+        return None
 
     def entry_member(self, name: str) -> Value | None:
         """A name of the program's entry, or None."""

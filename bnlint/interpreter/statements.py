@@ -7,11 +7,11 @@ import copy
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from bnlint.dataflow import Unknown, Value
+from bnlint.dataflow import Const, Unknown, Value
 from bnlint.findings import Location
 from bnlint.interpreter.activation import Exit, Signal
 from bnlint.interpreter.calls import call_decorated, class_of, function_of, run_generator_manager
-from bnlint.interpreter.containers import CONCRETE, Items, assign, iterate
+from bnlint.interpreter.containers import CONCRETE, Items, assign, iterate, remove_item
 from bnlint.interpreter.expressions import evaluate
 from bnlint.interpreter.operators import binary
 from bnlint.interpreter.store import MISSING
@@ -92,6 +92,9 @@ def _delete(machine: Machine, statement: ast.Delete, scope: Scope) -> None:
     for target in statement.targets:
         if isinstance(target, ast.Name):
             machine.store.write(scope.declared.get(target.id, scope), target.id, MISSING)
+        elif isinstance(target, ast.Subscript):
+            holder = machine.settle(evaluate(machine, target.value, scope))
+            remove_item(machine, holder, evaluate(machine, target.slice, scope))
 
 
 def _if(machine: Machine, statement: ast.If, scope: Scope) -> Signal | None:
@@ -130,6 +133,7 @@ def _for(machine: Machine, statement: ast.For | ast.AsyncFor, scope: Scope) -> S
             if index == 1 and items.counted and not built:
                 break
             if index == ALIKE and items.counted and len(items.known) > FEW:
+                _forget_counters(machine, statement, scope)
                 return _finish_loop(machine, statement.orelse, scope, signal)
             before = machine.built
             assign(machine, statement.target, item, scope)
@@ -144,14 +148,36 @@ def _for(machine: Machine, statement: ast.For | ast.AsyncFor, scope: Scope) -> S
             rounds = 1 if items.known else 2
             if not items.more and not items.counted:
                 rounds = 0
-            for _ in range(rounds):
+            for index in range(rounds):
+                before = machine.built
+                if (index or items.known) and not built:
+                    _forget_counters(machine, statement, scope)
                 assign(machine, statement.target, items.other(), scope)
                 signal = _loop_pass(machine, statement.body, scope)
+                built = machine.built - before
                 if signal is Signal.BREAK or signal is Signal.RETURN:
                     break
     finally:
         machine.loops = outer
     return _finish_loop(machine, statement.orelse, scope, signal)
+
+
+def _forget_counters(machine: Machine, loop: ast.For | ast.AsyncFor | ast.While, scope: Scope) -> None:
+    """What counts the rounds (``step += 1``) has a value that is not known in a later round."""
+    names: set[str] | None = getattr(loop, "_bnlint_counters", None)
+    if names is None:
+        names = {
+            part.target.id
+            for statement in loop.body
+            for part in ast.walk(statement)
+            if isinstance(part, ast.AugAssign) and isinstance(part.target, ast.Name)
+        }
+        loop._bnlint_counters = names  # type: ignore[union-attr]
+    for name in names:
+        holder = scope.declared.get(name, scope)
+        known = holder.slots.get(name)
+        if isinstance(known, Const) and isinstance(known.value, int | float):
+            machine.store.write(holder, name, Unknown(name))
 
 
 def _note_rounds(machine: Machine, site: Location, items: Items) -> None:
@@ -177,7 +203,10 @@ def _while(machine: Machine, statement: ast.While, scope: Scope) -> Signal | Non
     machine.loops = (*outer, site)
     signal: Signal | None = None
     try:
-        for _ in range(2):
+        built = machine.built
+        for index in range(2):
+            if index and machine.built == built:
+                _forget_counters(machine, statement, scope)
             if machine.truth(evaluate(machine, statement.test, scope)) is False:
                 break
             signal = _loop_pass(machine, statement.body, scope)
@@ -245,9 +274,10 @@ def _try(machine: Machine, statement: ast.Try, scope: Scope) -> Signal | None:
         if signal is Signal.RAISE:
             signal = handle()
         else:
-            ended = signal
+            ended, value = signal, machine.activation.value
 
-            def stay(ended: Signal | None = ended) -> Signal | None:
+            def stay(ended: Signal | None = ended, value: Value | None = value) -> Signal | None:
+                machine.activation.value = value
                 return ended
 
             signal = machine.fork(Unknown("an exception"), handle, stay)
@@ -331,6 +361,8 @@ def _import_star(machine: Machine, source: Value, scope: Scope) -> None:
         for name, value in list(source.scope.slots.items()):
             if isinstance(name, str) and not name.startswith("_"):
                 machine.store.write(scope, name, value)
+        for library in machine.modules.stars(source):
+            machine.modules.star(scope, library)
     elif isinstance(source, ApiRef):
         machine.modules.star(scope, source)
 
@@ -352,7 +384,10 @@ def _match(machine: Machine, statement: ast.Match, scope: Scope) -> Signal | Non
         ):
             return execute(machine, current.body, scope)
         condition: Value = Unknown("the case")
-        if isinstance(current.pattern, ast.MatchValue):
+        if isinstance(current.pattern, ast.MatchSingleton) and current.guard is None:
+            wanted = Const(current.pattern.value)
+            condition = binary(machine, "Eq", subject, wanted, scope.module.source.location(current.body[0]))
+        elif isinstance(current.pattern, ast.MatchValue) and current.guard is None:
             wanted = evaluate(machine, current.pattern.value, scope)
             condition = binary(
                 machine, "Eq", subject, wanted, scope.module.source.location(current.pattern.value)

@@ -125,6 +125,20 @@ def choice(options: list[tuple[Guards, Value]]) -> Value:
     return Choice(tuple(distinct))
 
 
+def optional(value: Any) -> Guards:
+    """The guards under which the content of a slot is there at all; none when it always is."""
+    if isinstance(value, Choice) and len(value.options) == 1:
+        return value.options[0][0]
+    return ()
+
+
+def otherwise(value: Choice, default: Value) -> Value:
+    """What is optional, or else a default."""
+    guards, option = value.options[0]
+    others = ((guards[0][0], not guards[0][1]),) if len(guards) == 1 else ()
+    return choice([(guards, option), (others, default)])
+
+
 def _merged_items(options: list[tuple[Guards, Any]]) -> tuple[Any, ...]:
     """Sequences that differ: the common beginning, then what only some branches have, marked as optional."""
     first: tuple[Any, ...] = options[0][1]

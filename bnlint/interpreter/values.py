@@ -152,7 +152,7 @@ class Function(Value):
 class ClassValue(Mutable):
     """A class of the project; ``slots`` are its attributes."""
 
-    __slots__ = ("bases", "name", "node", "scope")
+    __slots__ = ("_lineage", "bases", "name", "node", "scope")
 
     def __init__(self, node: ast.ClassDef | None, name: str, bases: tuple[Value, ...], scope: Scope) -> None:
         super().__init__()
@@ -160,16 +160,19 @@ class ClassValue(Mutable):
         self.name = name
         self.bases = bases
         self.scope = scope
+        self._lineage: list[ClassValue | ApiRef] | None = None
 
     def lineage(self) -> list[ClassValue | ApiRef]:
-        """The class and its bases in the order in which attributes are looked up (depth first)."""
-        found: list[ClassValue | ApiRef] = [self]
-        for base in self.bases:
-            if isinstance(base, ClassValue) and base is not self:
-                found.extend(other for other in base.lineage() if other not in found)
-            elif isinstance(base, ApiRef):
-                found.append(base)
-        return found
+        """The class and its bases in the order in which attributes are looked up."""
+        if self._lineage is None:
+            bases = [
+                base
+                for base in self.bases
+                if isinstance(base, ApiRef) or (isinstance(base, ClassValue) and base is not self)
+            ]
+            orders = [base.lineage() if isinstance(base, ClassValue) else [base] for base in bases]
+            self._lineage = [self, *_linearised([*orders, bases])]
+        return self._lineage
 
     def find(self, name: str, after: ClassValue | None = None) -> Value | None:
         """An attribute of the class or its bases; ``after`` starts behind a class, as ``super()`` does."""
@@ -195,6 +198,18 @@ class ClassValue(Mutable):
 
     def __repr__(self) -> str:
         return f"Class({self.name})"
+
+
+def _linearised(orders: list[list[ClassValue | ApiRef]]) -> list[ClassValue | ApiRef]:
+    """Python's method resolution order; where there is none, the orders one after the other."""
+    found: list[ClassValue | ApiRef] = []
+    pending = [list(order) for order in orders]
+    while pending := [order for order in pending if order]:
+        behind = {other for order in pending for other in order[1:]}
+        chosen = next((order[0] for order in pending if order[0] not in behind), pending[0][0])
+        found.append(chosen)
+        pending = [[other for other in order if other is not chosen] for order in pending]
+    return found
 
 
 class Instance(Mutable):
@@ -284,12 +299,13 @@ class Super(Value):
 
 
 class Property(Value):
-    """A computed attribute."""
+    """A computed attribute, and what runs when it is set."""
 
-    __slots__ = ("function",)
+    __slots__ = ("function", "setter")
 
-    def __init__(self, function: Function) -> None:
+    def __init__(self, function: Function, setter: Function | None = None) -> None:
         self.function = function
+        self.setter = setter
 
 
 class Static(Value):

@@ -30,22 +30,12 @@ def norm(value, name=None):
 """
 
 
-class OneOf(frozenset[Any]):
-    """Alternatives that the analysis keeps apart because it does not know which holds."""
-
-    def __repr__(self) -> str:
-        return f"OneOf({sorted(map(repr, self))})"
-
-
-@dataclass(frozen=True)
-class NotKnown:
-    """A value that is not known; the hint is what the program calls it."""
-
-    hint: str = ""
-
-
 def plain(value: Any) -> Any:
-    """An abstract value as a Python value that a test can write down."""
+    """An abstract value as a Python value that a test can write down.
+
+    Alternatives are a set; what is not known is a text that begins with "?", followed by what the program
+    calls it; lists and dictionaries that may hold more end with an ellipsis.
+    """
     if isinstance(value, Const):
         return value.value
     if isinstance(value, Tuple):
@@ -57,18 +47,20 @@ def plain(value: Any) -> Any:
         entries = {plain(key): plain(item) for key, item, _ in value.entries()}
         return {**entries, ...: ...} if value.open else entries
     if isinstance(value, Choice):
-        return OneOf(plain(option) for _, option in value.options)
+        return frozenset(_hashable(plain(option)) for _, option in value.options)
     if isinstance(value, Unknown):
-        return NotKnown(value.hint)
+        return f"?{value.hint}"
     if isinstance(value, Node):
         return f"<{value.op}>"
     if isinstance(value, ApiRef):
         return f"<{value.name}>"
     if isinstance(value, ApiObject):
         return f"<{value.kind}>"
-    if isinstance(value, Instance):
-        return f"<{value.cls.name}>"
-    return type(value).__name__
+    return f"<{value.cls.name}>" if isinstance(value, Instance) else type(value).__name__
+
+
+def _hashable(value: Any) -> Any:
+    return repr(value) if isinstance(value, list | dict) else value
 
 
 @dataclass(frozen=True)
@@ -192,7 +184,3 @@ def phases(program: Interpret) -> Callable[..., list[Any]]:
 
     return ask
 
-
-def value_of(seen: Value) -> Any:
-    """For tests that look at single values."""
-    return plain(seen)

@@ -286,38 +286,43 @@ def _fused(machine: Machine, call: Call) -> Value:
     return Tuple([output, *parts])
 
 
-def _statistics_phase(machine: Machine, statistic: Value, site: Location, depth: int = 12) -> Value | None:
+def _statistics_phase(machine: Machine, statistic: Value, site: Location) -> Value | None:
     """The phase that choosing a hand-written layer's statistic amounts to.
 
     True when it is computed from the batch, False when it is kept state, the condition that chooses
     between the two, None when that cannot be told.
     """
-    statistic = machine.settle(statistic)
-    if isinstance(statistic, Choice):
-        options = []
-        for guards, option in statistic.options:
-            phase = _statistics_phase(machine, option, site, depth - 1)
-            if phase is None:
-                return None
-            options.append((guards, phase))
-        return choice(options)
-    if not isinstance(statistic, Node) or not depth:
-        return None
-    if statistic.op == Op.MOMENTS:
-        return None if statistic.attrs["batch"] is False else TRUE
-    if statistic.op in (Op.AVERAGE, Op.VARIABLE):
-        return FALSE
-    if statistic.op == Op.COND:
-        predicate = statistic.inputs[0]
-        sides = [_statistics_phase(machine, side, site, depth - 1) for side in statistic.inputs[1:3]]
-        if sides[0] is TRUE and sides[1] is FALSE:
-            return predicate
-        if sides[0] is FALSE and sides[1] is TRUE:
-            return machine.logic(Op.NOT, (predicate,), site)
-        return sides[0] if sides[0] is sides[1] else None
-    found = {_statistics_phase(machine, source, site, depth - 1) for source in statistic.inputs}
-    found.discard(None)
-    return found.pop() if len(found) == 1 else None
+    answers: dict[Value, Value | None] = {}
+
+    def phase_of(value: Value) -> Value | None:
+        value = machine.settle(value)
+        if value not in answers:
+            answers[value] = None
+            answers[value] = chosen(value)
+        return answers[value]
+
+    def chosen(value: Value) -> Value | None:
+        if isinstance(value, Choice):
+            phases = [(guards, phase_of(option)) for guards, option in value.options]
+            known = [(guards, phase) for guards, phase in phases if phase is not None]
+            return choice(known) if len(known) == len(phases) else None
+        if not isinstance(value, Node) or value.op in (Op.NORM, Op.WEIGHTED):
+            return None
+        if value.op == Op.MOMENTS:
+            return None if value.attrs["batch"] is False else TRUE
+        if value.op in (Op.AVERAGE, Op.VARIABLE):
+            return FALSE
+        if value.op == Op.COND:
+            sides = [phase_of(side) for side in value.inputs[1:3]]
+            if sides[0] is TRUE and sides[1] is FALSE:
+                return value.inputs[0]
+            if sides[0] is FALSE and sides[1] is TRUE:
+                return machine.logic(Op.NOT, (value.inputs[0],), site)
+            return sides[0] if sides[0] is sides[1] else None
+        found = {phase_of(source) for source in value.inputs} - {None}
+        return found.pop() if len(found) == 1 else None
+
+    return phase_of(statistic)
 
 
 def _bare(
