@@ -112,18 +112,20 @@ class _Check:
         """Interpret the programs of the wanted files; what this needs is only imported now."""
         from bnlint.frameworks.library import Library
         from bnlint.interpreter.program import interpret, interpret_alone
+        from bnlint.interpreter.shared import Shared
         from bnlint.trace import Trace
 
         self.rules = _selected(self.options)
         library = Library()
         project = self.linker.project
+        shared = Shared()
         entered: set[ast.AST] = set()
         for program in self.linker.programs():
             if program.files & wanted:
                 self.progress(f"interpreting {display_path(program.entry)}")
                 self.report.summary.programs += 1
                 try:
-                    trace, seen = interpret(program.entry, project, self._read, library)
+                    trace, seen = interpret(program.entry, project, self._read, library, shared)
                 except Exception as error:  # the other programs are still worth checking
                     self._note_failure(program.entry, error)
                     continue
@@ -132,7 +134,7 @@ class _Check:
         for path in self.linker.files:
             if path in wanted and self.linker.relevance[path] is Relevance.NORM:
                 try:
-                    for trace in interpret_alone(path, project, self._read, library, entered):
+                    for trace in interpret_alone(path, project, self._read, library, entered, shared):
                         self._ask(trace)
                 except Exception as error:  # as above
                     self._note_failure(path, error)

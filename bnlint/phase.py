@@ -198,7 +198,8 @@ def _by_network(run: Run, trace: Trace) -> Iterator[Reason]:
     own = norms_in(run, trace)
     trained = optimized(trace)
     layers = {call.layer for call in trained}
-    if own and not trained.intersection(own) and all(call.layer in layers for call in own):
+    maybe = {node.attrs["call"] for node in executions(trace)[run].nodes if node.op == Op.NORM}
+    if own and not trained & maybe and all(call.layer in layers for call in own):
         yield Reason(2, "it runs a second network over the trained layers", own[0].site)
 
 
@@ -337,11 +338,13 @@ def _is_deliberate(word: str) -> bool:
 def meant(call: NormCall, run: Run, trace: Trace, text: str = "") -> bool:
     """Whether a layer is meant to use batch statistics in an evaluation.
 
-    The signs of :func:`deliberate` do not count in a program that elsewhere runs the very same layer with the
-    learned statistics outside training.
+    The signs of :func:`deliberate` do not count for a network that is only built to be evaluated, in a program
+    that elsewhere, outside training, runs the same layer with the learned statistics.
     """
     if deliberate((run.context, call.context), (call.layer.name or "", text)) is None:
         return False
+    if call in optimized(trace):
+        return True
     for other, executed in executions(trace).items():
         if other is not run and not any(node.op == Op.TRAIN for node in executed.nodes):
             for same in norms_in(other, trace):

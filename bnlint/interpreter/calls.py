@@ -171,7 +171,9 @@ def _fill_fields(machine: Machine, instance: Instance, cls: ClassValue, made: Ca
 def _run(machine: Machine, function: Function, made: Call) -> Value:
     node = function.node
     running = machine.running.get(node, 0)
-    if machine.depth >= DEPTH or running >= RECURSIONS or _computes_data(machine, function, made):
+    if running and (running >= RECURSIONS or not _counts_down(made)):
+        return call_unknown(machine, Unknown(function.name), made)
+    if machine.depth >= DEPTH or _computes_data(machine, function, made):
         return call_unknown(machine, Unknown(function.name), made)
     machine.entered.add(node)
     if function.decorators:
@@ -194,6 +196,16 @@ def _run(machine: Machine, function: Function, made: Call) -> Value:
     finally:
         machine.frame, machine.activation, machine.guards, machine.depth = saved
         machine.running[node] = running
+
+
+def _counts_down(made: Call) -> bool:
+    """Whether a recursive call has an argument that can end the recursion: a number or a sequence."""
+    return any(
+        (isinstance(value, Const) and isinstance(value.value, int))
+        or isinstance(value, Tuple)
+        or (isinstance(value, List) and not value.open)
+        for value in made.values()
+    )
 
 
 def _computes_data(machine: Machine, function: Function, made: Call) -> bool:

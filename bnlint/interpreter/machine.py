@@ -292,7 +292,13 @@ class Machine:
         return attributes.attribute(self, value, name, site)
 
     def callbacks(self, values: Iterable[Value], site: Location) -> None:
-        """Run the project's functions among values once with unknown arguments: a library will call them."""
+        """Run the project's functions among values once with unknown arguments: a library will call them.
+
+        What an imported module hands to a library while it is imported (decorators, registries) is only
+        called if the program comes to it.
+        """
+        if self.modules.importing:
+            return
         for value in values:
             inner = value
             while isinstance(inner, Partial):

@@ -8,10 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bnlint.dataflow import Choice, Const, Frame, Node, Unknown, Value
+from bnlint.dataflow import Choice, Const, Frame, Node, Op, Unknown, Value
 from bnlint.findings import Location
 from bnlint.interpreter.activation import Activation
 from bnlint.interpreter.builtins import NAMES
+from bnlint.interpreter.shared import Definitions, Shared
 from bnlint.interpreter.values import (
     ApiObject,
     ApiRef,
@@ -34,16 +35,30 @@ if TYPE_CHECKING:
     from bnlint.interpreter.machine import Machine
 
 
+_STATE = {Op.VARIABLE, Op.PLACEHOLDER, Op.NORM, Op.WEIGHTED, Op.ASSIGN, Op.AVERAGE_APPLY}
+"""Operations that belong to the graph of one program."""
+
+
 class Modules:
     """The modules of one program."""
 
-    def __init__(self, project: Project, read: Callable[[Path], Module | None], entry: Path) -> None:
+    def __init__(
+        self,
+        project: Project,
+        read: Callable[[Path], Module | None],
+        entry: Path,
+        shared: Shared | None = None,
+    ) -> None:
         self._project = project
+        self._shared = shared if shared is not None else Shared()
+        self._candidates: dict[ModuleValue, Definitions] = {}
+        self._stack: list[ModuleValue] = []
+        self._needs: dict[ModuleValue, set[ModuleValue]] = {}
+        self._tops: dict[ModuleValue, set[str]] = {}
         self._read = read
         self._entry = entry
         self._loaded: dict[Path, ModuleValue] = {}
         self._builtins: dict[str, ApiRef] = {}
-        self._star: dict[ModuleValue, list[ApiRef]] = {}
         self._builds: dict[ModuleValue, bool] = {}
         self._running: set[ModuleValue] = set()
 
@@ -60,6 +75,8 @@ class Modules:
 
     def load(self, machine: Machine, importer: ModuleValue, dotted: str, level: int) -> Value:
         """What ``import dotted`` finds; ``level`` counts the dots of a relative import."""
+        if not level:
+            self._tops.setdefault(importer, set()).add(dotted.partition(".")[0])
         path = self._project.find(importer.path, dotted, level, self._entry)
         if path is None:
             return machine.libraries.root(dotted) if not level else Unknown(dotted)
@@ -68,9 +85,24 @@ class Modules:
     def _at(self, machine: Machine, path: Path, dotted: str) -> Value:
         if path.is_dir():
             return Package(path)
-        module = self._module(path, dotted)
-        self._execute(machine, module)
+        module = self._loaded.get(path)
+        if module is None:
+            for found in self._shared.find(path, self._entry.parent, self._loaded):
+                self._loaded[found.path] = found
+            module = self._module(path, dotted)
+            self._execute(machine, module)
+        if self._stack:
+            self._needs.setdefault(self._stack[-1], set()).add(module)
         return module
+
+    @property
+    def importing(self) -> bool:
+        """Whether a module other than the entry is being executed."""
+        return len(self._stack) > 1
+
+    def share(self) -> None:
+        """Let other programs have the modules that only define things."""
+        self._shared.keep(self._candidates, self._entry.parent)
 
     def member(self, machine: Machine, source: Value, name: str, site: Location) -> Value:
         """``from source import name``, or an attribute of a module."""
@@ -95,15 +127,11 @@ class Modules:
 
     def star(self, scope: Scope, source: ApiRef) -> None:
         """``from library import *``: names that nobody defines may come from it."""
-        self._star.setdefault(scope.module, []).append(source)
-
-    def stars(self, module: ModuleValue) -> list[ApiRef]:
-        """The libraries that a module imports everything of, in order."""
-        return self._star.get(module, [])
+        scope.module.stars.append(source)
 
     def starred(self, machine: Machine, module: ModuleValue, name: str) -> Value | None:
         """A name that nobody defines, if it certainly comes from the library of a star import."""
-        stars = self.stars(module)
+        stars = module.stars
         for library in reversed(stars):
             if machine.libraries.framework_of(library.name) is None:
                 if library.name.partition(".")[0] not in sys.stdlib_module_names:
@@ -199,6 +227,12 @@ class Modules:
             module = self._loaded[path] = ModuleValue(path, name)
         return module
 
+    def _definitions(self, module: ModuleValue) -> Definitions:
+        needs = frozenset(self._needs.get(module, ()))
+        made = Definitions(module, needs, frozenset(self._tops.get(module, ())))
+        made.content  # noqa: B018 - taken now, before the program changes anything
+        return made
+
     def _execute(self, machine: Machine, module: ModuleValue) -> None:
         if hasattr(module, "scope"):
             return
@@ -224,9 +258,17 @@ class Modules:
         machine.activation = Activation(module.scope, machine.guards)
         machine.depth += 1
         self._running.add(module)
+        self._stack.append(module)
+        nodes, events = len(machine.trace.nodes), len(machine.trace.events)
         try:
             machine.execute(source.tree.body, module.scope)
+            only_defines = events == len(machine.trace.events) and not any(
+                node.op in _STATE for node in machine.trace.nodes[nodes:]
+            )
+            if only_defines and not outer[2] and module.path != self._entry:
+                self._candidates[module] = self._definitions(module)
         finally:
+            self._stack.pop()
             self._running.discard(module)
             frame_before, activation_before, machine.guards, machine.loops, machine.depth = outer
             if frame_before is not None and activation_before is not None:

@@ -12,6 +12,7 @@ from bnlint.interpreter.activation import Activation, BudgetExceeded
 from bnlint.interpreter.calls import call_with_unknowns
 from bnlint.interpreter.machine import Machine
 from bnlint.interpreter.modules import Modules
+from bnlint.interpreter.shared import Shared
 from bnlint.interpreter.values import ClassValue, Function, Instance, Method, Property, Static
 from bnlint.program.project import Project
 from bnlint.source.module import Module
@@ -23,9 +24,14 @@ ALONE = 15_000
 """Steps that one function may cost when it is interpreted on its own."""
 
 
-def interpret(entry: Path, project: Project, read: Read, library: Library) -> tuple[Trace, set[ast.AST]]:
-    """The trace of a program, and the function definitions that it entered."""
-    modules = Modules(project, read, entry)
+def interpret(
+    entry: Path, project: Project, read: Read, library: Library, shared: Shared | None = None
+) -> tuple[Trace, set[ast.AST]]:
+    """The trace of a program, and the function definitions that it entered.
+
+    ``shared`` keeps what programs have in common between calls.
+    """
+    modules = Modules(project, read, entry, shared)
     trace = Trace("")
     machine = Machine(modules, library, trace)
     try:
@@ -34,12 +40,18 @@ def interpret(entry: Path, project: Project, read: Read, library: Library) -> tu
         trace.incomplete = f"the program takes more than {machine.limit} steps to interpret"
     except RecursionError:
         trace.incomplete = "the program is nested too deeply"
+    modules.share()
     _finish(trace, modules, read, entry)
     return trace, machine.entered
 
 
 def interpret_alone(
-    path: Path, project: Project, read: Read, library: Library, entered: set[ast.AST]
+    path: Path,
+    project: Project,
+    read: Read,
+    library: Library,
+    entered: set[ast.AST],
+    shared: Shared | None = None,
 ) -> Iterator[Trace]:
     """A trace for each function and class of a module that no program entered."""
     source = read(path)
@@ -52,17 +64,18 @@ def interpret_alone(
     ]
     if all(_reached(node, entered) for node in definitions):
         return
-    modules = Modules(project, read, path)
+    modules = Modules(project, read, path, shared)
     machine = Machine(modules, library, Trace(""))
     try:
         module = modules.run(machine, path, path.stem)
     except BudgetExceeded:
         return
+    modules.share()
     if module is None:
         return
     for node in definitions:
         value = module.scope.slots.get(node.name)
-        if _reached(node, entered) or not isinstance(value, Value):
+        if _reached(node, entered) or not isinstance(value, Value) or _is_test(value):
             continue
         trace = machine.trace = Trace("", driven=False)
         machine.state.clear()
@@ -86,6 +99,12 @@ def _reached(node: ast.AST, entered: set[ast.AST]) -> bool:
         methods = [child for child in node.body if isinstance(child, ast.FunctionDef)]
         return all(method in entered for method in methods)
     return node in entered
+
+
+def _is_test(value: Value) -> bool:
+    """Whether a class is a test case: its methods try pieces out, they are nobody's program."""
+    base = value.api() if isinstance(value, ClassValue) else None
+    return base is not None and base.name.rpartition(".")[2].endswith("TestCase")
 
 
 def _call_alone(machine: Machine, value: Value, entered: set[ast.AST]) -> None:

@@ -361,7 +361,7 @@ def _import_star(machine: Machine, source: Value, scope: Scope) -> None:
         for name, value in list(source.scope.slots.items()):
             if isinstance(name, str) and not name.startswith("_"):
                 machine.store.write(scope, name, value)
-        for library in machine.modules.stars(source):
+        for library in source.stars:
             machine.modules.star(scope, library)
     elif isinstance(source, ApiRef):
         machine.modules.star(scope, source)

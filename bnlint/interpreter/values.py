@@ -91,10 +91,12 @@ class Scope(Mutable):
 class ModuleValue(Value):
     """A module of the project; ``scope`` is filled when it is executed."""
 
-    __slots__ = ("executed", "name", "path", "scope", "source")
+    __slots__ = ("executed", "name", "path", "scope", "source", "stars")
 
     def __init__(self, path: Path, name: str) -> None:
         self.path = path
+        self.stars: list[ApiRef] = []
+        """The libraries of which it imports everything, in order."""
         self.name = name
         self.executed = False
         self.source: Module

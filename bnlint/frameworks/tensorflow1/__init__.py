@@ -50,6 +50,7 @@ FRAMEWORK = Framework(
         "tf.contrib.framework.variable": "slim.variable",
         "tf.contrib.layers.python.layers": "tf.contrib.layers",
         "tf.contrib.layers.python.layers.layers": "tf.contrib.layers",
+        "tf.contrib.layers.layers": "tf.contrib.layers",
         "tf.contrib.layers.python.layers.utils": "slim.utils",
         "tf.python.layers.layers": "tf.layers",
         "tf.python.layers.normalization": "tf.layers",

@@ -754,9 +754,18 @@ _PRODUCTS = {
 }  # fmt: skip
 
 
+_NO_OPERATIONS = (
+    "tf.app.", "tf.flags.", "tf.logging.", "tf.gfile.", "tf.io.gfile.", "tf.test.", "tf.errors.", "tf.compat.",
+    "tf.data.", "absl.", "tf.python.platform.", "tf.sysconfig.", "tf.version.", "tf.python.util.",
+)  # fmt: skip
+"""Parts of the API that make no operations of the graph."""
+
+
 def fallback(machine: Machine, call: Call) -> Value:
     """An operation that nothing more is known of than its inputs."""
     last = call.name.rpartition(".")[2]
+    if call.name.startswith(_NO_OPERATIONS):
+        return machine.unknown(last, *call.values())
     if last[:1].isupper() and not last.isupper():
         made = ApiObject(call.name, call.site)
         made.slots["given"] = Tuple(call.values())

@@ -1,0 +1,116 @@
+"""Modules that only define things: executed once, and used by every program that imports them.
+
+Most of a project's modules hold functions and classes; executing them builds no graph and runs nothing, so the
+outcome is the same in every program. What programs change in them is taken back before the next one.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from bnlint.interpreter.values import ApiObject, ModuleValue, Mutable
+
+
+@dataclass(eq=False)
+class Definitions:
+    """A module that only defines things, as it was after it had been executed."""
+
+    module: ModuleValue
+    needs: frozenset[ModuleValue]
+    """The modules that it imported."""
+    tops: frozenset[str]
+    """The first names of its absolute imports: a program's own folder might hold others of these names."""
+
+    @cached_property
+    def content(self) -> list[tuple[Mutable, dict[Any, Any]]]:
+        """What the names of the module, and the objects behind them, held."""
+        holders: list[Mutable] = [self.module.scope]
+        holders.extend(value for value in self.module.scope.slots.values() if isinstance(value, Mutable))
+        return [(holder, dict(holder.slots)) for holder in holders]
+
+    @property
+    def independent(self) -> bool:
+        """Whether no object behind its names belongs to the machine of one program."""
+        return not any(
+            isinstance(value, ApiObject) and value.enter is not None
+            for value in self.module.scope.slots.values()
+        )
+
+
+class Shared:
+    """The modules that programs have in common."""
+
+    def __init__(self) -> None:
+        self._kept: dict[Path, Definitions] = {}
+        self._closures: dict[Path, tuple[list[Definitions], frozenset[str]]] = {}
+        self._names: dict[Path, frozenset[str]] = {}
+
+    def keep(self, candidates: dict[ModuleValue, Definitions], folder: Path) -> None:
+        """Keep those modules that import only modules that are kept; ``folder`` is that of the program's entry."""
+        names = self._names_in(folder)
+        kept = {
+            module: made
+            for module, made in candidates.items()
+            if module.path not in self._kept and not made.tops & names and made.independent
+        }
+        while True:
+            lost = [
+                module
+                for module, made in kept.items()
+                if any(need not in kept and not self._has(need) for need in made.needs)
+            ]
+            if not lost:
+                break
+            for module in lost:
+                del kept[module]
+        for module, made in kept.items():
+            self._kept[module.path] = made
+
+    def find(self, path: Path, folder: Path, loaded: dict[Path, ModuleValue]) -> list[ModuleValue]:
+        """The module at a path and all that it imports, as they were after execution; empty if there is none.
+
+        ``folder`` is that of the program's entry, ``loaded`` are the modules that the program already has.
+        """
+        if path not in self._kept:
+            return []
+        closure, tops = self._closure(path)
+        if tops & self._names_in(folder):
+            return []
+        if any(loaded.get(made.module.path, made.module) is not made.module for made in closure):
+            return []
+        fresh = [made for made in closure if made.module.path not in loaded]
+        for made in fresh:
+            for holder, content in made.content:
+                holder.slots.clear()
+                holder.slots.update(content)
+        return [made.module for made in fresh]
+
+    def _has(self, module: ModuleValue) -> bool:
+        made = self._kept.get(module.path)
+        return made is not None and made.module is module
+
+    def _closure(self, path: Path) -> tuple[list[Definitions], frozenset[str]]:
+        found = self._closures.get(path)
+        if found is None:
+            seen: dict[Path, Definitions] = {}
+            pending = [path]
+            while pending:
+                current = pending.pop()
+                if current not in seen:
+                    made = seen[current] = self._kept[current]
+                    pending.extend(need.path for need in made.needs)
+            tops = frozenset(top for made in seen.values() for top in made.tops)
+            found = self._closures[path] = (list(seen.values()), tops)
+        return found
+
+    def _names_in(self, folder: Path) -> frozenset[str]:
+        found = self._names.get(folder)
+        if found is None:
+            with os.scandir(folder) as entries:
+                found = frozenset(entry.name.removesuffix(".py") for entry in entries)
+            self._names[folder] = found
+        return found

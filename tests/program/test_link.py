@@ -1,0 +1,159 @@
+"""Which files form one program, and whose findings are reported."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from bnlint.check import Options, check
+from bnlint.cli import main
+from bnlint.findings import Report
+from bnlint.program.link import Linker
+from bnlint.program.project import Project
+
+MODEL = """\
+import tensorflow as tf
+def build(x, training=True):
+    return tf.layers.batch_normalization(tf.layers.dense(x, 8), training=training)
+"""
+TRAIN = """\
+import tensorflow as tf
+from {module} import build
+x = tf.placeholder(tf.float32, [None, 8])
+step = tf.train.AdamOptimizer().minimize(tf.reduce_mean(build(x)))
+with tf.Session() as sess:
+    for batch in batches:
+        sess.run(step, {{x: batch}})
+"""
+
+
+def lay_out(root: Path, files: dict[str, str]) -> list[Path]:
+    paths = []
+    for name, text in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        paths.append(path)
+    return paths
+
+
+def programs(root: Path, files: dict[str, str]) -> dict[str, set[str]]:
+    found = Linker(Project(root), lay_out(root, files)).programs()
+    return {
+        program.entry.relative_to(root).as_posix(): {file.relative_to(root).as_posix() for file in program.files}
+        for program in found
+    }
+
+
+NORM = "x = batch_norm(x)"
+PROGRAMS = {
+    "one file": ({"a.py": NORM}, {"a.py": {"a.py"}}),
+    "imported by nobody": ({"a.py": "import b", "b.py": NORM}, {"a.py": {"a.py", "b.py"}}),
+    "two entries": ({"a.py": "import m", "b.py": "import m", "m.py": NORM}, {"a.py": {"a.py", "m.py"}, "b.py": {"b.py", "m.py"}}),
+    "imported, with a main guard": (
+        {"a.py": "import b", "b.py": NORM + "\nif __name__ == '__main__':\n    pass"}, {"a.py": {"a.py", "b.py"}, "b.py": {"b.py"}},
+    ),
+    "main guard the other way round": (
+        {"a.py": "import b", "b.py": NORM + '\nif "__main__" == __name__: pass'}, {"a.py": {"a.py", "b.py"}, "b.py": {"b.py"}},
+    ),
+    "through a third": ({"a.py": "import b", "b.py": "import c", "c.py": NORM}, {"a.py": {"a.py", "b.py", "c.py"}}),
+    "nothing normalises": ({"a.py": "import b", "b.py": "sess.run(x)"}, {}),
+    "another program without norm": ({"a.py": NORM, "b.py": "sess.run(x)"}, {"a.py": {"a.py"}}),
+    "cycle": ({"a.py": "import b", "b.py": "import a\n" + NORM, "c.py": "import a"}, {"c.py": {"a.py", "b.py", "c.py"}}),
+    "package": ({"a.py": "from n.m import f", "n/__init__.py": "", "n/m.py": NORM}, {"a.py": {"a.py", "n/m.py"}, "n/__init__.py": {"n/__init__.py"}}),
+    "names of a package": ({"a.py": "from n import m", "n/__init__.py": "", "n/m.py": NORM}, {"a.py": {"a.py", "n/__init__.py", "n/m.py"}}),
+    "star": ({"a.py": "from b import *", "b.py": NORM}, {"a.py": {"a.py", "b.py"}}),
+    "relative": ({"n/__init__.py": "", "n/a.py": "from . import b", "n/b.py": NORM}, {"n/a.py": {"n/__init__.py", "n/a.py", "n/b.py"}}),
+}  # fmt: skip
+PROGRAMS["package"][1].pop("n/__init__.py")
+
+
+@pytest.mark.parametrize(("files", "expected"), [pytest.param(*case, id=name) for name, case in PROGRAMS.items()])
+def test_programs(tmp_path: Path, files: dict[str, str], expected: dict[str, set[str]]) -> None:
+    assert programs(tmp_path, files) == expected
+
+
+def test_a_file_that_vanished_is_named(tmp_path: Path) -> None:
+    linker = Linker(Project(tmp_path), [tmp_path / "gone.py"])
+    assert linker.unreadable == [(tmp_path / "gone.py", "No such file or directory")]
+    assert linker.programs() == []
+
+
+def report(root: Path, monkeypatch: pytest.MonkeyPatch, files: dict[str, str], *paths: str) -> Report:
+    lay_out(root, files)
+    monkeypatch.chdir(root)
+    return check([root / path for path in paths], Options())
+
+
+def found(report: Report) -> list[tuple[str, str, int]]:
+    assert report.problems == []
+    return [(finding.code, finding.location.path, finding.location.line) for finding in report.findings]
+
+
+LAYOUTS = {
+    "beside": ("train.py", "model.py", "model"),
+    "package": ("train.py", "nets/model.py", "nets.model"),
+    "src": ("scripts/train.py", "src/nets/model.py", "nets.model"),
+    "relative of Python 2": ("app/train.py", "app/model.py", "model"),
+    "relative": ("app/train.py", "app/model.py", ".model"),
+}
+
+
+@pytest.mark.parametrize(("train", "model", "module"), [pytest.param(*case, id=name) for name, case in LAYOUTS.items()])
+def test_layouts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, train: str, model: str, module: str) -> None:
+    files = {"setup.py": "", train: TRAIN.format(module=module), model: MODEL}
+    seen = report(tmp_path, monkeypatch, files, ".")
+    assert found(seen) == [("BN101", train, 4)]
+    assert [step.location.path for step in seen.findings[0].steps][:1] == [model]
+
+
+def test_one_given_file_is_seen_in_its_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = {"setup.py": "", "train.py": TRAIN.format(module="nets.model"), "nets/model.py": MODEL}
+    assert found(report(tmp_path, monkeypatch, files, "train.py")) == [("BN101", "train.py", 4)]
+
+
+def test_findings_in_other_files_are_not_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = {"setup.py": "", "train.py": TRAIN.format(module="nets.model"), "nets/model.py": MODEL}
+    assert found(report(tmp_path, monkeypatch, files, "nets/model.py")) == []
+
+
+def test_findings_in_a_given_module_come_from_the_programs_above_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = MODEL.replace(", training=True", "").replace("training=training", "training=False")
+    files = {"setup.py": "", "train.py": TRAIN.format(module="nets.model"), "nets/model.py": model}
+    seen = report(tmp_path, monkeypatch, files, "nets/model.py")
+    assert {finding.location.path for finding in seen.findings} == {"nets/model.py"}
+    assert "BN107" in {finding.code for finding in seen.findings}
+
+
+def test_two_programs_report_a_shared_place_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = MODEL.replace("training=training", "training=False")
+    train = TRAIN.format(module="model")
+    seen = found(report(tmp_path, monkeypatch, {"a.py": train, "b.py": train, "model.py": model}, "."))
+    assert len(seen) == len(set(seen))
+    assert {path for _, path, _ in seen} == {"model.py"}
+
+
+def test_project_root_of_the_command_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lay_out(tmp_path, {"app/train.py": TRAIN.format(module="nets.model"), "nets/model.py": MODEL, "app/setup.py": ""})
+    monkeypatch.chdir(tmp_path)
+    arguments = ["check", "app/train.py", "--output-format", "json"]
+    assert main(arguments) == 0
+    assert json.loads(capsys.readouterr().out)["findings"] == []
+    assert main([*arguments, "--project-root", "."]) == 1
+    (finding,) = json.loads(capsys.readouterr().out)["findings"]
+    assert (finding["path"], finding["line"], finding["steps"][0]["path"]) == ("app/train.py", 4, "nets/model.py")
+
+
+def test_functions_that_no_program_calls_are_checked_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    library = (
+        "import tensorflow as tf\n"
+        "def f(x):\n"
+        "    return tf.layers.batch_normalization(x, False)\n"
+    )  # fmt: skip
+    assert found(report(tmp_path, monkeypatch, {"library.py": library}, "library.py")) == [("BN204", "library.py", 3)]
