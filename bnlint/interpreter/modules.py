@@ -265,7 +265,7 @@ class Modules:
             only_defines = events == len(machine.trace.events) and not any(
                 node.op in _STATE for node in machine.trace.nodes[nodes:]
             )
-            if only_defines and not outer[2] and module.path != self._entry:
+            if only_defines and module.path != self._entry:
                 self._candidates[module] = self._definitions(module)
         finally:
             self._stack.pop()

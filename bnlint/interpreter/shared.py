@@ -14,6 +14,9 @@ from typing import Any
 
 from bnlint.interpreter.values import ApiObject, ModuleValue, Mutable
 
+_MOST_OBJECTS = 5000
+"""So many objects behind the names of a module are taken back between programs."""
+
 
 @dataclass(eq=False)
 class Definitions:
@@ -28,9 +31,14 @@ class Definitions:
     @cached_property
     def content(self) -> list[tuple[Mutable, dict[Any, Any]]]:
         """What the names of the module, and the objects behind them, held."""
-        holders: list[Mutable] = [self.module.scope]
-        holders.extend(value for value in self.module.scope.slots.values() if isinstance(value, Mutable))
-        return [(holder, dict(holder.slots)) for holder in holders]
+        found: dict[Mutable, dict[Any, Any]] = {}
+        pending: list[Mutable] = [self.module.scope]
+        while pending and len(found) < _MOST_OBJECTS:
+            holder = pending.pop()
+            if holder not in found:
+                found[holder] = dict(holder.slots)
+                pending.extend(value for value in holder.slots.values() if isinstance(value, Mutable))
+        return list(found.items())
 
     @property
     def independent(self) -> bool:
