@@ -10,7 +10,7 @@ from bnlint.dataflow import Guards, Value
 from bnlint.interpreter.store import Written
 from bnlint.interpreter.values import Scope
 
-STEPS = 60_000
+STEPS = 200_000
 """Statements and expressions that one program may cost."""
 DEPTH = 60
 """Calls inside calls."""
