@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 from bnlint.dataflow import Choice, Const, Frame, Node, Op, Unknown, Value, World, execution
 from bnlint.findings import Location
-from bnlint.interpreter.values import contents
 from bnlint.phase import executions, is_phase_name, misplaced_flag, training_runs
 from bnlint.trace import NormCall, Origin, Run, Save, Trace, TrainStep, Updates
+from bnlint.updates import changes
 
 _BUILT_IN = (Origin.ARGUMENT, Origin.SCOPE, Origin.DEFAULT)
 
@@ -232,12 +232,7 @@ def _learns(call: NormCall, step: TrainStep) -> bool:
         isinstance(layer.trainable, Const) and layer.trainable.value is True
     ):
         return False
-    if step.variables is None:
-        return True
-    named = [node.attrs.get("name") for node in contents((step.variables,)) if isinstance(node, Node)]
-    return layer.name is not None and any(
-        isinstance(name, str) and name.startswith(f"{layer.name}/") for name in named
-    )
+    return changes(step, layer) is True
 
 
 def pretrained(run: Run, trace: Trace) -> bool:

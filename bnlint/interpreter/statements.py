@@ -385,7 +385,7 @@ def _match(machine: Machine, statement: ast.Match, scope: Scope) -> Signal | Non
             return execute(machine, current.body, scope)
         condition: Value = Unknown("the case")
         if isinstance(current.pattern, ast.MatchSingleton) and current.guard is None:
-            wanted = Const(current.pattern.value)
+            wanted: Value = Const(current.pattern.value)
             condition = binary(machine, "Eq", subject, wanted, scope.module.source.location(current.body[0]))
         elif isinstance(current.pattern, ast.MatchValue) and current.guard is None:
             wanted = evaluate(machine, current.pattern.value, scope)

@@ -172,7 +172,9 @@ class ClassValue(Mutable):
                 for base in self.bases
                 if isinstance(base, ApiRef) or (isinstance(base, ClassValue) and base is not self)
             ]
-            orders = [base.lineage() if isinstance(base, ClassValue) else [base] for base in bases]
+            orders: list[list[ClassValue | ApiRef]] = [
+                base.lineage() if isinstance(base, ClassValue) else [base] for base in bases
+            ]
             self._lineage = [self, *_linearised([*orders, bases])]
         return self._lineage
 
