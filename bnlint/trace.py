@@ -315,7 +315,10 @@ class Trace:
 
         Comments do not count; a text in the code counts when it is exactly the word.
         """
-        return any(word in _words(tree) for tree in self.trees)
+        found: frozenset[object] | None = self.facts.get("words")
+        if found is None:
+            found = self.facts["words"] = frozenset().union(*map(_words, self.trees))
+        return word in found
 
     def of(self, kind: type[EventT]) -> Iterator[EventT]:
         """The events of a kind, in order."""

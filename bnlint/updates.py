@@ -228,7 +228,10 @@ def _attached_fate(call: NormCall, step: TrainStep, trace: Trace) -> Fate:
 
 def _run_with(step: TrainStep, trace: Trace) -> set[Node]:
     """The operations that some run executes, or the train step, whoever runs it."""
-    return updates_run(trace) | execution([step.node], World(step.guards)).nodes
+    found: dict[TrainStep, set[Node]] = trace.facts.setdefault("run with", {})
+    if step not in found:
+        found[step] = updates_run(trace) | execution([step.node], World(step.guards)).nodes
+    return found[step]
 
 
 def handed_over(trace: Trace) -> set[Node]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bnlint.dataflow import Value
 from bnlint.frameworks.library import Library
-from bnlint.interpreter.activation import Activation, BudgetExceeded
+from bnlint.interpreter.activation import GENEROUS, Activation, BudgetExceeded
 from bnlint.interpreter.calls import call_with_unknowns
 from bnlint.interpreter.machine import Machine
 from bnlint.interpreter.modules import Modules
@@ -34,6 +34,8 @@ def interpret(
     modules = Modules(project, read, entry, shared)
     trace = Trace("")
     machine = Machine(modules, library, trace)
+    if shared is not None and shared.steps > GENEROUS:
+        machine.limit //= 4
     try:
         modules.run(machine, entry)
     except BudgetExceeded:
@@ -41,6 +43,8 @@ def interpret(
     except RecursionError:
         trace.incomplete = "the program is nested too deeply"
     modules.share()
+    if shared is not None:
+        shared.steps += machine.steps
     _finish(trace, modules, read, entry)
     return trace, machine.entered
 

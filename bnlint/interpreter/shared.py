@@ -53,6 +53,8 @@ class Shared:
     """The modules that programs have in common."""
 
     def __init__(self) -> None:
+        self.steps = 0
+        """What all programs have cost so far."""
         self._kept: dict[Path, Definitions] = {}
         self._closures: dict[Path, tuple[list[Definitions], frozenset[str]]] = {}
         self._names: dict[Path, frozenset[str]] = {}
