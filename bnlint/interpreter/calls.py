@@ -209,8 +209,12 @@ def _counts_down(made: Call) -> bool:
 
 
 def _computes_data(machine: Machine, function: Function, made: Call) -> bool:
-    """Whether a call can be left out: a loop in code that knows no framework and is given nothing of one."""
-    if machine.modules.builds(machine, function.scope.module) or not _loops(function.node):
+    """Whether a call can be left out: a loop in code that neither normalises nor drives a model, or that knows no
+    framework at all, and that is given nothing of one."""
+    module = function.scope.module
+    if not _loops(function.node) or (
+        machine.modules.matters(module) and machine.modules.builds(machine, module)
+    ):
         return False
     return not any(machine.modules.belongs(machine, value) for value in made.values())
 

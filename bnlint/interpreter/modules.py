@@ -29,6 +29,7 @@ from bnlint.interpreter.values import (
     Tuple,
 )
 from bnlint.program.project import Project
+from bnlint.source.gate import Relevance, relevance
 from bnlint.source.module import Module
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ class Modules:
         self._loaded: dict[Path, ModuleValue] = {}
         self._builtins: dict[str, ApiRef] = {}
         self._builds: dict[ModuleValue, bool] = {}
+        self._matters: dict[ModuleValue, bool] = {}
         self._running: set[ModuleValue] = set()
 
     @property
@@ -180,6 +182,14 @@ class Modules:
             if isinstance(found, Function):
                 return Method(holder, found)
         return None
+
+    def matters(self, module: ModuleValue) -> bool:
+        """Whether a module's text speaks of normalisation or of driving a model."""
+        found = self._matters.get(module)
+        if found is None:
+            text = module.source.text if module.executed else ""
+            found = self._matters[module] = relevance(text.encode(errors="replace")) is not Relevance.NONE
+        return found
 
     def builds(self, machine: Machine, module: ModuleValue) -> bool:
         """Whether a module can build or drive a model: it has, or imports, something of a framework."""
