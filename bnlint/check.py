@@ -79,6 +79,7 @@ class _Check:
         self.wanted: set[str] = set()
         """Display paths of the files whose findings are asked for."""
         self.rules: list[Rule] = []
+        self.versions: dict[str, str] = {}
 
     def run(self) -> Report:
         """Everything that is to be said about the paths."""
@@ -113,11 +114,13 @@ class _Check:
         from bnlint.frameworks.library import Library
         from bnlint.interpreter.program import interpret, interpret_alone
         from bnlint.interpreter.shared import Shared
+        from bnlint.program.versions import declared
         from bnlint.trace import Trace
 
         self.rules = _selected(self.options)
         library = Library()
         project = self.linker.project
+        self.versions = declared(project.root)
         shared = Shared()
         entered: set[ast.AST] = set()
         for program in self.linker.programs():
@@ -141,6 +144,7 @@ class _Check:
         self._ask(Trace("", driven=False, problems=tuple(self.unread)))
 
     def _ask(self, trace: Trace) -> None:
+        trace.versions = self.versions
         for rule in self.rules:
             try:
                 findings = list(rule.check(trace))

@@ -297,6 +297,8 @@ class Trace:
     """False when functions were interpreted on their own: nobody knows what their callers do."""
     incomplete: str = ""
     """Why the analysis stopped early, or empty."""
+    versions: dict[str, str] = field(default_factory=dict)
+    """The lowest version of each library that the project allows, where it says so."""
     problems: tuple[Problem, ...] = ()
     """What could not be read of the files."""
     trees: tuple[ast.AST, ...] = ()

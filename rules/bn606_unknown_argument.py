@@ -39,8 +39,8 @@ Building the graph raises `TypeError`.
 
 ## Known limits
 
-Only the signatures of TensorFlow 1's own functions are checked; whether the API exists in the declared
-version of TensorFlow is checked where that version is known.
+Only the signatures of TensorFlow 1's own functions are checked. Of removed APIs only `tf.contrib` is known, and
+only where the project's requirements give TensorFlow a lower bound.
 
 ## References
 
@@ -94,6 +94,7 @@ class UnknownArgument(Rule):
     def check(self, trace: Trace) -> Iterator[Finding]:
         """Report each wrong word once, at the first call that gets it."""
         seen: set[Location] = set()
+        yield from _removed(self, trace)
         for call in trace.of(NormCall):
             for site, arguments in ((call.layer.site, call.layer.arguments), (call.site, call.arguments)):
                 found = _unknown(call, arguments)
@@ -113,6 +114,23 @@ class UnknownArgument(Rule):
                     (*steps, Step(site, f"and reaches `{call.layer.api}` here")),
                     Fix(Applicability.DISPLAY, f"call it `{meant}`") if meant else None,
                 )
+
+
+def _removed(rule: Rule, trace: Trace) -> Iterator[Finding]:
+    """Layers of ``tf.contrib`` in a project that asks for a TensorFlow without it."""
+    version = trace.versions.get("tensorflow", "")
+    if not version.partition(".")[0].isdigit() or int(version.partition(".")[0]) < 2:
+        return
+    if trace.mentions("tf_slim") or not trace.mentions("contrib"):
+        return
+    places = {call.site: call for call in trace.of(NormCall) if call.layer.api.startswith("tf.contrib.")}
+    for site in places:
+        yield rule.finding(
+            site,
+            f"`tf.contrib` is not part of TensorFlow {version}, which the project requires: the call raises "
+            "`AttributeError`",
+            (Step(site, "the layer of `tf.contrib` is used here"),),
+        )
 
 
 def _unknown(call: NormCall, arguments: Arguments) -> tuple[str, Argument] | None:

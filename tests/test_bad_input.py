@@ -27,7 +27,9 @@ step = tf.train.AdamOptimizer().minimize(tf.reduce_mean(y))
 with tf.Session() as sess:
     sess.run(step, {x: 0})
 """
-NORM = "import tensorflow as tf\nx = tf.layers.batch_normalization(tf.placeholder(tf.float32), training=True)\n"
+NORM = (
+    "import tensorflow as tf\nx = tf.layers.batch_normalization(tf.placeholder(tf.float32), training=True)\n"
+)
 
 
 class Checked:
@@ -41,7 +43,9 @@ class Checked:
 
     def quiet(self) -> bool:
         """Whether nothing in the output comes from a crash."""
-        return not any(word in self.out + self.err for word in ("Traceback", "Please report it", "bug in bnlint"))
+        return not any(
+            word in self.out + self.err for word in ("Traceback", "Please report it", "bug in bnlint")
+        )
 
 
 Check = Callable[..., Checked]
@@ -115,7 +119,9 @@ READABLE = {
 def test_readable(run: Check, content: str | bytes) -> None:
     done = run({"a.py": content})
     assert done.quiet()
-    assert (done.code, done.err) == ((1, "") if isinstance(content, bytes) and b"minimize" in content else (0, ""))
+    assert (done.code, done.err) == (
+        (1, "") if isinstance(content, bytes) and b"minimize" in content else (0, "")
+    )
     assert done.code == 0 or "a.py:4:8: BN101" in done.out
 
 
@@ -174,7 +180,9 @@ def test_deep(tmp_path: Path, more: str) -> None:
     assert "Traceback" not in done.stdout + done.stderr
     assert "Please report" not in done.stdout + done.stderr
     assert "bad.py:4:8: BN101" in done.stdout
-    assert "a.py:4:8: BN101" in done.stdout.replace("bad.py", "") or (done.returncode == 2 and "a.py:" in done.stdout)
+    assert "a.py:4:8: BN101" in done.stdout.replace("bad.py", "") or (
+        done.returncode == 2 and "a.py:" in done.stdout
+    )
 
 
 @pytest.mark.parametrize("name", ["nowhere.py", "nowhere", "no/where.py"])
@@ -250,7 +258,10 @@ def test_strange_programs(run: Check, files: dict[str, str | bytes]) -> None:
 
 
 def test_module_that_shadows_tensorflow(run: Check) -> None:
-    files = {"a.py": BAD, "tensorflow.py": "class layers:\n    def batch_normalization(x): pass\nimport tensorflow as tf\n"}
+    files = {
+        "a.py": BAD,
+        "tensorflow.py": "class layers:\n    def batch_normalization(x): pass\nimport tensorflow as tf\n",
+    }
     done = run(files)
     assert (done.code, done.out, done.quiet()) == (0, "", True)
 

@@ -57,9 +57,7 @@ def _found(folder: Path, code: str, *, lines: bool) -> Found:
     default = [rule.code for rule in rules() if rule.group in (Group.ERROR, Group.WARNING)]
     report = check([folder], Options(select=(*default, code), project_root=folder))
     assert not report.problems, report.problems
-    return Counter(
-        (finding.code, finding.location.line if lines else 0) for finding in report.findings
-    )
+    return Counter((finding.code, finding.location.line if lines else 0) for finding in report.findings)
 
 
 # -- transformations: each gives the files of the new program, or None where there is nothing to change --------
@@ -125,7 +123,9 @@ def rename_variables(text: str) -> Files | None:
     names = {name for name in names if f"{name}_" not in used and not name.startswith("__")}
     if not names:
         return None
-    places = [(node, f"{node.id}_") for node in ast.walk(tree) if isinstance(node, ast.Name) and node.id in names]
+    places = [
+        (node, f"{node.id}_") for node in ast.walk(tree) if isinstance(node, ast.Name) and node.id in names
+    ]
     return {"main.py": _replaced(text, places)}
 
 
@@ -151,7 +151,9 @@ class _Reversed(ast.NodeTransformer):
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
         self.generic_visit(node)
-        calls = sum(any(isinstance(part, ast.Call) for part in ast.walk(word.value)) for word in node.keywords)
+        calls = sum(
+            any(isinstance(part, ast.Call) for part in ast.walk(word.value)) for word in node.keywords
+        )
         if len(node.keywords) > 1 and all(word.arg for word in node.keywords) and calls <= 1:
             node.keywords.reverse()
             self.changed = True
@@ -220,7 +222,9 @@ def split_helpers(text: str) -> Files | None:
     tree = ast.parse(text)
     head, body = _leading_imports(tree)
     definitions = {
-        statement.name: statement for statement in body if isinstance(statement, ast.FunctionDef | ast.ClassDef)
+        statement.name: statement
+        for statement in body
+        if isinstance(statement, ast.FunctionDef | ast.ClassDef)
     }
     rest = [statement for statement in body if statement not in definitions.values()]
     module_names = _bound(rest) | {"__name__", "__file__"}
@@ -230,7 +234,10 @@ def split_helpers(text: str) -> Files | None:
             name
             for name, definition in moved.items()
             if any(
-                (isinstance(node, ast.Name) and (node.id in module_names or node.id in definitions.keys() - moved.keys()))
+                (
+                    isinstance(node, ast.Name)
+                    and (node.id in module_names or node.id in definitions.keys() - moved.keys())
+                )
                 or isinstance(node, ast.Global)
                 for node in ast.walk(definition)
             )
@@ -269,7 +276,9 @@ TRANSFORMATIONS: dict[str, tuple[Callable[[str], Files | None], bool]] = {
 """Each with whether it keeps the lines."""
 
 
-def _differences(case: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, tuple[Found, Found]]:
+def _differences(
+    case: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> dict[str, tuple[Found, Found]]:
     text = case.read_text(encoding="utf-8")
     code = case.parent.name.upper()
     expected: dict[bool, Found] = {}
@@ -317,7 +326,10 @@ def test_transformed_programs_are_what_they_should_be() -> None:
     assert _made(alias_tensorflow, text) == {"main.py": text.replace("tf", "flow")}
     assert _made(reorder_keywords, text)["main.py"].endswith("z = f(1, b=4, a=3)")
     assert "global f, z" in _made(wrap_in_main, text)["main.py"]
-    assert _made(split_helpers, text)["main.py"].splitlines()[1:] == ["from parts import f", "z = f(1, a=3, b=4)"]
+    assert _made(split_helpers, text)["main.py"].splitlines()[1:] == [
+        "from parts import f",
+        "z = f(1, a=3, b=4)",
+    ]
 
 
 def _made(transform: Callable[[str], Files | None], text: str) -> Any:

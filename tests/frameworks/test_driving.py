@@ -137,7 +137,9 @@ FEEDS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("source", "expected"), [pytest.param(*case, id=name) for name, case in FEEDS.items()])
+@pytest.mark.parametrize(
+    ("source", "expected"), [pytest.param(*case, id=name) for name, case in FEEDS.items()]
+)
 def test_feeds(program: Program, source: str, expected: list[bool | None]) -> None:
     assert program(source, prelude=PHASE_NET).phases_in() == expected
 
@@ -147,14 +149,19 @@ def test_a_chosen_feed_makes_two_runs(program: Program) -> None:
     assert [seen.phases_in(index) for index in range(len(seen.runs))] == [[True], [False]]
 
 
-@pytest.mark.parametrize(("feed", "known"), [("{p: True}", True), ("nobody", False), ("{**nobody}", False), ("None", True)])
+@pytest.mark.parametrize(
+    ("feed", "known"), [("{p: True}", True), ("nobody", False), ("{**nobody}", False), ("None", True)]
+)
 def test_whether_a_feed_is_known(program: Program, feed: str, known: bool) -> None:
     assert program(f"sess.run(y, {feed})", prelude=PHASE_NET).runs[0].feeds_known is known
 
 
 def test_a_feed_says_where_its_value_is_written(program: Program) -> None:
     (run,) = program("f = {x: 0,\n     p: True}\nsess.run(y, f)", prelude=PHASE_NET).runs
-    assert [(feed.site.line, feed.site.column, feed.text) for feed in run.feeds] == [(6, 9, "0"), (7, 9, "True")]
+    assert [(feed.site.line, feed.site.column, feed.text) for feed in run.feeds] == [
+        (6, 9, "0"),
+        (7, 9, "True"),
+    ]
 
 
 MODEL_FN = """\
@@ -206,7 +213,9 @@ def test_estimators(program: Program, source: str, expected: list[Any]) -> None:
 
 
 def test_each_mode_has_its_graph(program: Program) -> None:
-    seen = program("e = tf.estimator.Estimator(model_fn)\ntf.estimator.train_and_evaluate(e, a, b)", prelude=MODEL_FN)
+    seen = program(
+        "e = tf.estimator.Estimator(model_fn)\ntf.estimator.train_and_evaluate(e, a, b)", prelude=MODEL_FN
+    )
     assert len({layer.graph for layer in (call.layer for call in seen.calls)}) == 2
 
 
@@ -243,7 +252,9 @@ DECLARED = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("source", "expected"), [pytest.param(*case, id=name) for name, case in DECLARED.items()])
+@pytest.mark.parametrize(
+    ("source", "expected"), [pytest.param(*case, id=name) for name, case in DECLARED.items()]
+)
 def test_declared_phases(program: Program, source: str, expected: Declared | None) -> None:
     assert [run.declared for run in program(source, prelude=NET).runs] == [expected]
 
@@ -371,7 +382,9 @@ EXPORTS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("source", "outputs"), [pytest.param(*case, id=name) for name, case in EXPORTS.items()])
+@pytest.mark.parametrize(
+    ("source", "outputs"), [pytest.param(*case, id=name) for name, case in EXPORTS.items()]
+)
 def test_exports(program: Program, source: str, outputs: int) -> None:
     (export,) = program(source, prelude=NET).trace.of(Export)
     assert len(export.outputs) == outputs

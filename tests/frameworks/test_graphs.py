@@ -57,7 +57,9 @@ NAMES = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("source", "expected"), [pytest.param(*case, id=name) for name, case in NAMES.items()])
+@pytest.mark.parametrize(
+    ("source", "expected"), [pytest.param(*case, id=name) for name, case in NAMES.items()]
+)
 def test_names_of_layers(program: Program, source: str, expected: list[str | None]) -> None:
     assert program(source, prelude=SLIM).layers == expected
 
@@ -176,7 +178,8 @@ UPDATES = {
 
 
 @pytest.mark.parametrize(
-    ("source", "updates", "collection", "held"), [pytest.param(*case, id=name) for name, case in UPDATES.items()]
+    ("source", "updates", "collection", "held"),
+    [pytest.param(*case, id=name) for name, case in UPDATES.items()],
 )
 def test_updates(program: Program, source: str, updates: Updates, collection: str | None, held: int) -> None:
     seen = program(source + "\ntf.get_collection(tf.GraphKeys.UPDATE_OPS)", prelude=SLIM)
@@ -212,9 +215,9 @@ def test_collections(program: Program, source: str, held: int) -> None:
 
 
 def test_a_live_collection_is_seen_to_grow(program: Program) -> None:
-    (read,) = program(
-        "tf.get_collection_ref(tf.GraphKeys.UPDATE_OPS)\n" + TWO, prelude=SLIM
-    ).trace.of(CollectUpdates)
+    (read,) = program("tf.get_collection_ref(tf.GraphKeys.UPDATE_OPS)\n" + TWO, prelude=SLIM).trace.of(
+        CollectUpdates
+    )
     assert (read.live, len(read.contents), len(read.result.items)) == (True, 0, 4)
 
 
@@ -228,7 +231,9 @@ VARIABLES = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("source", "held"), [pytest.param(*case, id=name) for name, case in VARIABLES.items()])
+@pytest.mark.parametrize(
+    ("source", "held"), [pytest.param(*case, id=name) for name, case in VARIABLES.items()]
+)
 def test_lists_of_variables(program: Program, source: str, held: int) -> None:
     net = "with tf.variable_scope('g'): tf.layers.dense(x, 8); tf.layers.batch_normalization(x)\nwith tf.variable_scope('d'): tf.layers.batch_normalization(x)\n"
     seen = program(net + f"tf.train.Saver({source})", prelude=SLIM)

@@ -148,12 +148,12 @@ class Workshop:
             begin = prelude if name == "main.py" else ""
             path.write_text(begin + textwrap.dedent(text), encoding="utf-8")
 
-    def interpret(self, files: str | dict[str, str], *, prelude: str = PRELUDE, entry: str = "main.py") -> Seen:
+    def interpret(
+        self, files: str | dict[str, str], *, prelude: str = PRELUDE, entry: str = "main.py"
+    ) -> Seen:
         """Interpret a program from its entry."""
         self.write(files, prelude)
-        trace, _ = deep(
-            lambda: interpret(self.folder / entry, Project(self.folder), self.read, self.library)
-        )
+        trace, _ = deep(lambda: interpret(self.folder / entry, Project(self.folder), self.read, self.library))
         return Seen(trace)
 
     def alone(self, files: str | dict[str, str], *, prelude: str = PRELUDE) -> list[Seen]:
@@ -183,4 +183,3 @@ def phases(program: Interpret) -> Callable[..., list[Any]]:
         return program(files, **options).phases
 
     return ask
-

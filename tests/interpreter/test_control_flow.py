@@ -168,7 +168,9 @@ def test_rounds_of_loops(program: Program) -> None:
 
 def test_frames_name_the_callers(program: Program) -> None:
     (call,) = program("class A:\n    def f(self): norm(True)\ndef g(): A().f()\ng()").calls
-    frames = [(frame.function, frame.site.line if frame.site else None) for frame in call.context.frame.outwards()]
+    frames = [
+        (frame.function, frame.site.line if frame.site else None) for frame in call.context.frame.outwards()
+    ]
     assert frames == [("norm", 6), ("A.f", 7), ("g", 8), ("__main__", None)]
 
 

@@ -42,7 +42,9 @@ def lay_out(root: Path, files: dict[str, str]) -> list[Path]:
 def programs(root: Path, files: dict[str, str]) -> dict[str, set[str]]:
     found = Linker(Project(root), lay_out(root, files)).programs()
     return {
-        program.entry.relative_to(root).as_posix(): {file.relative_to(root).as_posix() for file in program.files}
+        program.entry.relative_to(root).as_posix(): {
+            file.relative_to(root).as_posix() for file in program.files
+        }
         for program in found
     }
 
@@ -70,7 +72,9 @@ PROGRAMS = {
 PROGRAMS["package"][1].pop("n/__init__.py")
 
 
-@pytest.mark.parametrize(("files", "expected"), [pytest.param(*case, id=name) for name, case in PROGRAMS.items()])
+@pytest.mark.parametrize(
+    ("files", "expected"), [pytest.param(*case, id=name) for name, case in PROGRAMS.items()]
+)
 def test_programs(tmp_path: Path, files: dict[str, str], expected: dict[str, set[str]]) -> None:
     assert programs(tmp_path, files) == expected
 
@@ -101,8 +105,12 @@ LAYOUTS = {
 }
 
 
-@pytest.mark.parametrize(("train", "model", "module"), [pytest.param(*case, id=name) for name, case in LAYOUTS.items()])
-def test_layouts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, train: str, model: str, module: str) -> None:
+@pytest.mark.parametrize(
+    ("train", "model", "module"), [pytest.param(*case, id=name) for name, case in LAYOUTS.items()]
+)
+def test_layouts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, train: str, model: str, module: str
+) -> None:
     files = {"setup.py": "", train: TRAIN.format(module=module), model: MODEL}
     seen = report(tmp_path, monkeypatch, files, ".")
     assert found(seen) == [("BN101", train, 4)]
@@ -140,20 +148,31 @@ def test_two_programs_report_a_shared_place_once(tmp_path: Path, monkeypatch: py
 def test_project_root_of_the_command_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    lay_out(tmp_path, {"app/train.py": TRAIN.format(module="nets.model"), "nets/model.py": MODEL, "app/setup.py": ""})
+    lay_out(
+        tmp_path,
+        {"app/train.py": TRAIN.format(module="nets.model"), "nets/model.py": MODEL, "app/setup.py": ""},
+    )
     monkeypatch.chdir(tmp_path)
     arguments = ["check", "app/train.py", "--output-format", "json"]
     assert main(arguments) == 0
     assert json.loads(capsys.readouterr().out)["findings"] == []
     assert main([*arguments, "--project-root", "."]) == 1
     (finding,) = json.loads(capsys.readouterr().out)["findings"]
-    assert (finding["path"], finding["line"], finding["steps"][0]["path"]) == ("app/train.py", 4, "nets/model.py")
+    assert (finding["path"], finding["line"], finding["steps"][0]["path"]) == (
+        "app/train.py",
+        4,
+        "nets/model.py",
+    )
 
 
-def test_functions_that_no_program_calls_are_checked_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_functions_that_no_program_calls_are_checked_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     library = (
         "import tensorflow as tf\n"
         "def f(x):\n"
         "    return tf.layers.batch_normalization(x, False)\n"
     )  # fmt: skip
-    assert found(report(tmp_path, monkeypatch, {"library.py": library}, "library.py")) == [("BN204", "library.py", 3)]
+    assert found(report(tmp_path, monkeypatch, {"library.py": library}, "library.py")) == [
+        ("BN204", "library.py", 3)
+    ]

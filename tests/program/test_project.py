@@ -41,7 +41,8 @@ FINDS = {
 
 
 @pytest.mark.parametrize(
-    ("names", "importer", "dotted", "level", "expected"), [pytest.param(*case, id=name) for name, case in FINDS.items()]
+    ("names", "importer", "dotted", "level", "expected"),
+    [pytest.param(*case, id=name) for name, case in FINDS.items()],
 )
 def test_find(
     tmp_path: Path, names: tuple[str, ...], importer: str, dotted: str, level: int, expected: str | None
@@ -55,7 +56,9 @@ def test_the_entrys_folder_comes_first(tmp_path: Path) -> None:
     lay_out(tmp_path, "utils.py", "app/utils.py", "app/main.py", "lib/a.py")
     project = Project(tmp_path)
     assert project.find(tmp_path / "lib/a.py", "utils", 0) == tmp_path / "utils.py"
-    assert project.find(tmp_path / "lib/a.py", "utils", 0, tmp_path / "app/main.py") == tmp_path / "app/utils.py"
+    assert (
+        project.find(tmp_path / "lib/a.py", "utils", 0, tmp_path / "app/main.py") == tmp_path / "app/utils.py"
+    )
 
 
 @pytest.mark.parametrize("marker", [".git/config", "pyproject.toml", "setup.py", "setup.cfg"])
