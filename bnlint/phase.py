@@ -27,7 +27,7 @@ from bnlint.dataflow import (
     execution,
 )
 from bnlint.findings import Location
-from bnlint.trace import Declared, Feed, NormCall, Run, Save, Trace, TrainStep
+from bnlint.trace import Declared, Feed, NormCall, NormLayer, Run, Save, Trace, TrainStep
 
 _PHASE_NAMES = frozenset(
     "train training istraining istrain trainphase phasetrain phase trainmode intraining bntrain bntraining "
@@ -418,6 +418,34 @@ def _configures(guards: Guards, world: World) -> bool:
 
 def _order(node: Node) -> int:
     return node.order
+
+
+def switched(call: NormCall, feed: Feed, run: Run, trace: Trace) -> bool:
+    """Whether one entry of a feed puts a layer into the phase that it has in a run.
+
+    Fed the opposite, this call would be in the other phase, or the other branch of a graph-level conditional would
+    call the layer in it.
+    """
+    now = call.training(run.world())
+    if now is None or not isinstance(feed.value, Const) or not isinstance(feed.value.value, bool | int):
+        return False
+    fed = {other.key: other.value for other in run.feeds}
+    turned = World(run.guards, {**fed, feed.key: Const(not feed.value.value)})
+    if turned.allows(call.output.branch):
+        return call.training(turned) is (not now)
+    return any(
+        turned.allows(other.output.branch) and other.training(turned) is (not now)
+        for other in _calls_of(trace).get(call.layer, ())
+    )
+
+
+def _calls_of(trace: Trace) -> dict[NormLayer, list[NormCall]]:
+    found: dict[NormLayer, list[NormCall]] | None = trace.facts.get("calls of layers")
+    if found is None:
+        found = trace.facts["calls of layers"] = {}
+        for call in trace.of(NormCall):
+            found.setdefault(call.layer, []).append(call)
+    return found
 
 
 def world_of(run: Run) -> World:

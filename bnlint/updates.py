@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from bnlint.dataflow import Const, Node, Op, Unknown, World, execution
 from bnlint.findings import Applicability, Fix, Location, WrapStatement
 from bnlint.phase import deliberate, executions
-from bnlint.trace import CollectUpdates, NormCall, NormLayer, Run, Trace, TrainStep, Updates
+from bnlint.trace import CollectUpdates, NormCall, NormLayer, Origin, Run, Trace, TrainStep, Updates
 
 _HEADER = "{tf}.control_dependencies({tf}.get_collection({tf}.GraphKeys.UPDATE_OPS))"
 
@@ -151,7 +151,7 @@ def _neglected(trace: Trace) -> list[Neglect]:
         if not runs_of(step, trace) and not (opaque and trace.driven):
             continue
         fates: dict[Fate, list[NormCall]] = {}
-        for call in trained(step, trace):
+        for call in (*trained(step, trace), *_left_in_inference(step, trace)):
             if call.update_nodes and not call.arguments.unexpected:
                 attached = call.updates is Updates.ATTRIBUTE
                 fate = _attached_fate(call, step, trace) if attached else _fate(call, step, trace, opaque)
@@ -161,6 +161,16 @@ def _neglected(trace: Trace) -> list[Neglect]:
             reads = tuple(read for call in calls[:1] for read in _reads(call, trace))
             result.append(Neglect(step, fate, tuple(calls), reads))
     return result
+
+
+def _left_in_inference(step: TrainStep, trace: Trace) -> list[NormCall]:
+    """The layers of a step that wait for a learning phase which nobody feeds: they stay in inference mode."""
+    known = trained(step, trace)
+    return [
+        call
+        for call in trained_in_any_phase(step)
+        if call.origin is Origin.CONTEXT and isinstance(call.phase, Node) and call not in known
+    ]
 
 
 def _opaque(run: Run) -> bool:

@@ -54,9 +54,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from bnlint.constants import built_in, passed
-from bnlint.dataflow import Const, World
+from bnlint.dataflow import Const
 from bnlint.findings import Applicability, Finding, Fix, Group, Location, ReplaceExpression, Step
-from bnlint.phase import Verdict, evaluations, meant, norms_in, optimized
+from bnlint.phase import Verdict, evaluations, meant, norms_in, norms_reached, optimized, switched
 from bnlint.rule import Rule
 from bnlint.trace import Feed, NormCall, Run, Trace
 
@@ -124,12 +124,8 @@ def _evaluates(verdict: Verdict) -> str:
 
 def _switched_on(feed: Feed, run: Run, trace: Trace) -> NormCall | None:
     """The first layer that is in training mode because of a feed entry."""
-    if not isinstance(feed.value, Const) or not isinstance(feed.value.value, bool | int):
-        return None
-    fed = {other.key: other.value for other in run.feeds}
-    turned = World(run.guards, {**fed, feed.key: Const(not feed.value.value)})
-    for call in norms_in(run, trace):
-        if call.training(run.world()) is True and call.training(turned) is False:
+    for call in norms_reached(run, trace):
+        if call.training(run.world()) is True and switched(call, feed, run, trace):
             return call
     return None
 

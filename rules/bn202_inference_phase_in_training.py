@@ -52,9 +52,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from bnlint.constants import built_in, misdirected, passed, pretrained, steps_of, trained_by, trained_in_mode
-from bnlint.dataflow import Const, World
+from bnlint.dataflow import Const
 from bnlint.findings import Applicability, Finding, Fix, Group, Location, ReplaceExpression, Step
-from bnlint.phase import training_runs
+from bnlint.phase import switched, training_runs
 from bnlint.rule import Rule
 from bnlint.trace import Feed, NormCall, Run, Trace, TrainStep
 
@@ -72,14 +72,14 @@ class InferencePhaseInTraining(Rule):
         for run in training_runs(trace):
             for step in steps_of(run, trace):
                 calls = [call for call in trained_by(step, run) if not trained_in_mode(call, trace)]
-                for finding in (*self._fed(run, step, calls), *self._passed(run, step, calls, trace)):
+                for finding in (*self._fed(run, step, calls, trace), *self._passed(run, step, calls, trace)):
                     if finding.location not in seen:
                         seen.add(finding.location)
                         yield finding
 
-    def _fed(self, run: Run, step: TrainStep, calls: list[NormCall]) -> Iterator[Finding]:
+    def _fed(self, run: Run, step: TrainStep, calls: list[NormCall], trace: Trace) -> Iterator[Finding]:
         for feed in run.feeds:
-            call = _switched_off(feed, run, calls)
+            call = _switched_off(feed, run, calls, trace)
             if call is not None and isinstance(feed.value, Const):
                 site = feed.value.site or feed.site
                 steps = [Step(call.site, "this layer then uses its stored statistics, which do not move")]
@@ -116,14 +116,10 @@ def _message(what: str) -> str:
     )
 
 
-def _switched_off(feed: Feed, run: Run, calls: list[NormCall]) -> NormCall | None:
+def _switched_off(feed: Feed, run: Run, calls: list[NormCall], trace: Trace) -> NormCall | None:
     """The first trained layer that is in inference mode because of a feed entry."""
-    if not isinstance(feed.value, Const) or not isinstance(feed.value.value, bool | int):
-        return None
-    fed = {other.key: other.value for other in run.feeds}
-    turned = World(run.guards, {**fed, feed.key: Const(not feed.value.value)})
     for call in calls:
-        if call.training(run.world()) is False and call.training(turned) is True:
+        if call.training(run.world()) is False and switched(call, feed, run, trace):
             return call
     return None
 

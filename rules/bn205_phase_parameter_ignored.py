@@ -81,7 +81,7 @@ class PhaseParameterIgnored(Rule):
                     continue
                 asked.add((frame.node, inner))
                 for parameter in _ignored(frame.node, frame, inner):
-                    if parameter not in seen:
+                    if parameter not in seen and not _is_default(call, frame, parameter):
                         seen.add(parameter)
                         yield self._finding(call, frame, parameter)
 
@@ -131,6 +131,20 @@ def _own(call: NormCall, function: Frame) -> bool:
         if frame is function:
             return False
     return False
+
+
+def _is_default(call: NormCall, function: Frame, parameter: ast.arg) -> bool:
+    """Whether the layer's phase is the default of this very parameter: then it did arrive."""
+    spec = function.node.args
+    optional = [*spec.posonlyargs, *spec.args]
+    pairs: list[tuple[ast.arg, ast.expr | None]] = [
+        *zip(optional[len(optional) - len(spec.defaults) :], spec.defaults, strict=True),
+        *zip(spec.kwonlyargs, spec.kw_defaults, strict=True),
+    ]
+    site = call.phase.site if isinstance(call.phase, Const) else None
+    return any(
+        default is not None and arg is parameter and function.locate(default) == site for arg, default in pairs
+    )
 
 
 def _ignored(definition: Definition, frame: Frame, inner: Location) -> Iterator[ast.arg]:

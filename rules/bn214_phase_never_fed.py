@@ -53,11 +53,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from bnlint.constants import built_in, misdirected, untold
-from bnlint.dataflow import Choice, Const, Node, Op, Value, sources
+from bnlint.dataflow import Choice, Const, Node, Op, Unknown, Value, sources
 from bnlint.findings import Finding, Group, Location, Step
+from bnlint.handmade import ingredients
 from bnlint.phase import Role, evaluations, executions, is_phase_name, norms_in, role, training_runs
 from bnlint.rule import Rule
-from bnlint.trace import NormCall, Run, Trace
+from bnlint.trace import NormCall, Run, Trace, Updates
 
 
 class PhaseNeverFed(Rule):
@@ -136,7 +137,7 @@ class PhaseNeverFed(Rule):
             for run in fed
             if role(run, trace).role is not Role.UNKNOWN
             for call in norms_in(run, trace)
-            if built_in(call, run.world()) is not None
+            if _unswitched(call, run)
             and not misdirected(call)
             and untold(call, trace) is None
         ]
@@ -150,6 +151,14 @@ class PhaseNeverFed(Rule):
                     Step(fed[0].site, "fed here, without any effect"),
                 ),
             )
+
+
+def _unswitched(call: NormCall, run: Run) -> bool:
+    """Whether nothing can switch a layer: its phase is a constant, or it has one kind of statistics for good."""
+    if call.updates is not Updates.BY_HAND:
+        return built_in(call, run.world()) is not None
+    used = ingredients((call.mean or Unknown(), call.variance or Unknown()))
+    return used.known and not used.others and bool(used.moments) != bool(used.kept)
 
 
 def _is_flag(node: Node) -> bool:

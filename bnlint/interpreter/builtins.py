@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from bnlint.dataflow import Choice, Const, Node, Unknown, Value
 from bnlint.interpreter.attributes import set_attribute
 from bnlint.interpreter.containers import item, iterate, merge, put
+from bnlint.interpreter.operators import MOST, binary, is_wide
 from bnlint.interpreter.store import MISSING, optional, otherwise
 from bnlint.interpreter.values import (
     FALSE,
@@ -231,6 +232,8 @@ def _pure(machine: Machine, call: Call) -> Value:
     flat = [
         part for argument in arguments for part in (argument if isinstance(argument, list) else [argument])
     ]
+    if name == "pow" and len(call.args) == 2:
+        return binary(machine, "Pow", *call.args, call.site)
     if call.args and None not in flat and not call.kwargs and not any(isinstance(a, Node) for a in call.args):
         function = {"unicode": str}.get(name) or getattr(python, name)
         try:
@@ -484,6 +487,8 @@ def _extend(machine: Machine, call: Call) -> Value:
         items, more = _items(machine, call.args[0])
         if not items and more:
             items = (machine.settle(call.args[0]),)
+        if len(call.receiver.items) + len(items) > MOST:
+            items, more = (), True
         machine.store.write(call.receiver, "items", (*call.receiver.items, *items))
         if more:
             machine.store.write(call.receiver, "open", True)
@@ -606,8 +611,12 @@ def _dict_copy(machine: Machine, call: Call) -> Value:
 
 _TEXT = {
     "lower", "upper", "strip", "lstrip", "rstrip", "replace", "startswith", "endswith", "title", "capitalize",
-    "split", "rsplit", "join", "format", "count", "find", "isdigit", "zfill", "partition", "rpartition", "splitlines",
+    "split", "rsplit", "join", "format", "count", "find", "isdigit", "partition", "rpartition", "splitlines",
 }  # fmt: skip
+
+
+_LONG = 10_000
+"""Longer texts are not worth computing with."""
 
 
 def text_method(machine: Machine, text: str, name: str, call: Call) -> Value:
@@ -621,6 +630,8 @@ def text_method(machine: Machine, text: str, name: str, call: Call) -> Value:
         else:
             arguments.append(machine.constant(value))
     keywords = {key: machine.constant(value) for key, value in call.kwargs.items()}
+    if is_wide(text) and (name == "format" or len(text) > _LONG):
+        return machine.unknown("", *call.args)
     if name in _TEXT and None not in arguments and None not in keywords.values():
         try:
             result = getattr(text, name)(*arguments, **keywords)
@@ -630,5 +641,7 @@ def text_method(machine: Machine, text: str, name: str, call: Call) -> Value:
             return List(Const(part) for part in result[:COUNTABLE])
         if isinstance(result, tuple):
             return Tuple(Const(part) for part in result)
+        if isinstance(result, str) and len(result) > _LONG:
+            return machine.unknown("", *call.args)
         return Const(result)
     return machine.unknown("", *call.args)

@@ -10,7 +10,7 @@ from bnlint.dataflow import Choice, Const, Node, Op, Unknown, Value
 from bnlint.interpreter.attributes import attribute
 from bnlint.interpreter.calls import call, function_of
 from bnlint.interpreter.containers import CONCRETE, assign, item, iterate, merge, put
-from bnlint.interpreter.operators import binary, compare, format_string
+from bnlint.interpreter.operators import MOST, binary, compare, format_string
 from bnlint.interpreter.store import choice
 from bnlint.interpreter.values import (
     FALSE,
@@ -98,6 +98,8 @@ def _elements(machine: Machine, nodes: Sequence[ast.expr], scope: Scope) -> tupl
             more = more or spread.more
         else:
             items.append(evaluate(machine, node, scope))
+        if len(items) > MOST:
+            return items[:MOST], True
     return items, more
 
 
@@ -216,8 +218,8 @@ def _call(machine: Machine, node: ast.Call, scope: Scope) -> Value:
         if isinstance(argument, ast.Starred):
             value = evaluate(machine, argument.value, scope)
             spread = iterate(machine, value, argument.value, scope)
-            args.extend(spread.known)
-            if spread.more:
+            args.extend(spread.known[:MOST])
+            if spread.more or len(spread.known) > MOST:
                 open_ = True
                 rest.append(value)
         else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -31,8 +32,16 @@ _COMPARISON: dict[str, Callable[[Any, Any], Any]] = {
     "Gt": operator.gt,
     "GtE": operator.ge,
 }
+_UNDECIDED = {Op.EQUAL, Op.NOT_EQUAL, Op.NOT, Op.AND, Op.OR}
+"""Nodes that may stand for a condition of Python; every other one is a tensor, which no constant is identical to."""
 _LARGEST = 10_000
 """Longer texts and larger powers are not worth computing."""
+_BITS = 4096
+"""Larger products are not worth computing."""
+MOST = 20_000
+"""A sequence of more items than this is no longer known item by item."""
+_WIDE = re.compile(r"\d{5}")
+"""A field of a template that would make a very long text."""
 
 
 def binary(
@@ -82,6 +91,11 @@ def _fold(name: str, left: Any, right: Any) -> Value:
             size = next((value for value in (left, right) if isinstance(value, int)), 0)
             if size > _LARGEST:
                 return Unknown()
+        if name == "Mult" and isinstance(left, int) and isinstance(right, int):
+            if left.bit_length() + right.bit_length() > _BITS:
+                return Unknown()
+        if name == "Mod" and isinstance(left, str | bytes) and is_wide(left):
+            return Unknown()
     else:
         return Unknown()
     try:
@@ -93,7 +107,16 @@ def _fold(name: str, left: Any, right: Any) -> Value:
     return Const(result)
 
 
+def is_wide(template: str | bytes) -> bool:
+    """Whether a template may make a text too long to be worth computing."""
+    text = template if isinstance(template, str) else template.decode("latin-1")
+    return len(text) > _LARGEST or _WIDE.search(text) is not None
+
+
 def _concatenate(left: Value, right: Value) -> Value | None:
+    if isinstance(left, List | Tuple) and isinstance(right, List | Tuple):
+        if len(left.items) + len(right.items) > MOST:
+            return List((left.items + right.items)[:MOST], True)
     if isinstance(left, List) and isinstance(right, List | Tuple):
         return List(left.items + right.items, left.open or (isinstance(right, List) and right.open))
     if isinstance(left, Tuple) and isinstance(right, Tuple):
@@ -110,7 +133,7 @@ def _concatenate(left: Value, right: Value) -> Value | None:
 def _percent(machine: Machine, template: str, value: Value) -> Value:
     items = value.items if isinstance(value, Tuple) else (value,)
     known = [machine.constant(item) for item in items]
-    if all(item is not None for item in known):
+    if all(item is not None for item in known) and not is_wide(template):
         try:
             return Const(template % tuple(known))
         except (TypeError, ValueError):
@@ -166,7 +189,7 @@ def _equal(
     if isinstance(left, ApiRef) and isinstance(right, ApiRef):
         return TRUE if left.name == right.name else FALSE
     if isinstance(right, Const) and not isinstance(left, Unknown | Choice | ApiRef):
-        if right.value is None or not isinstance(left, Node):
+        if right.value is None or not isinstance(left, Node) or (identity and left.op not in _UNDECIDED):
             return FALSE
     if isinstance(left, Choice):
         return choice(

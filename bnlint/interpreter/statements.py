@@ -13,7 +13,7 @@ from bnlint.interpreter.activation import Exit, Signal
 from bnlint.interpreter.calls import call_decorated, class_of, function_of, run_generator_manager
 from bnlint.interpreter.containers import CONCRETE, Items, assign, iterate, remove_item
 from bnlint.interpreter.expressions import evaluate
-from bnlint.interpreter.operators import binary
+from bnlint.interpreter.operators import MOST, binary
 from bnlint.interpreter.store import MISSING
 from bnlint.interpreter.values import (
     NONE,
@@ -75,6 +75,9 @@ def _augmented(machine: Machine, statement: ast.AugAssign, scope: Scope) -> None
         if added is None:
             machine.store.write(before, "open", True)
             added = (machine.unknown("", operand),)
+        if len(before.items) + len(added) > MOST:
+            machine.store.write(before, "open", True)
+            return
         machine.store.write(before, "items", (*before.items, *added))
         return
     site = scope.module.source.location(statement)

@@ -10,7 +10,7 @@ from bnlint.interpreter.values import Mutable
 MISSING: Any = object()
 """In a slot: nothing is there."""
 
-MOST_OPTIONS = 8
+MOST_OPTIONS = 16
 """A choice of more alternatives than this is no longer worth keeping apart."""
 
 MOST_POSITIONS = 64

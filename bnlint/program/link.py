@@ -85,11 +85,17 @@ class Linker:
         if not any(self.relevance[path] & Relevance.NORM for path in self.files):
             return []
         imported = {target for path in self.files for target in self.imported(path) if target != path}
+        entries = [
+            path for path in self.files if path not in imported or _MAIN_GUARD.search(self.data[path])
+        ]
         found = []
-        for path in self.files:
-            if path in imported and not _MAIN_GUARD.search(self.data[path]):
+        reached: set[Path] = set()
+        for path in (*entries, *self.files):
+            # What no entry reaches are modules that import one another: any of them may be the entry.
+            if path in reached and path not in entries:
                 continue
             files = self.closure(path)
+            reached |= files
             if any(self.relevance[file] & Relevance.NORM for file in files):
                 found.append(Program(path, files))
         return found

@@ -105,7 +105,7 @@ class _Walk:
 
     def _file(self, entry: os.DirEntry[str]) -> None:
         if entry.is_symlink():
-            if entry.is_file():
+            if os.path.isfile(entry.path):
                 self._links.add(entry.path)
             elif not os.path.exists(entry.path):
                 self._problem(entry.path, "The link leads nowhere. Repair it, remove it or exclude it.")

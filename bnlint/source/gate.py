@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import enum
 import re
 
@@ -65,6 +66,9 @@ _DRIVE = tuple(
 
 def relevance(data: bytes) -> Relevance:
     """The most that one of the words in the file says about it."""
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        # No Python source, but the reader must get to say so.
+        data = data.decode("utf-16", "ignore").encode()
     if any(word.search(data) for word in _NORM):
         return Relevance.NORM
     return Relevance.DRIVE if any(word.search(data) for word in _DRIVE) else Relevance.NONE

@@ -9,13 +9,21 @@ from bnlint.dataflow import Value
 from bnlint.frameworks.library import Framework
 from bnlint.frameworks.tensorflow1 import graph, layers, norms, running, training
 from bnlint.interpreter.machine import Machine
-from bnlint.interpreter.values import Call
+from bnlint.interpreter.values import ApiRef, Call, Instance, Method
 
 
 def _fallback(machine: Machine, call: Call) -> Value:
     if call.name.endswith("Optimizer"):
         return training.optimizer(machine, call)
     return graph.fallback(machine, call)
+
+
+def _inherited(machine: Machine, instance: Instance, base: ApiRef, name: str) -> Value | None:
+    """What a project's own optimizer has from the library's."""
+    full = f"tf.Optimizer.{name}"
+    if not base.name.endswith("Optimizer") or full not in training.HANDLERS:
+        return None
+    return Method(instance, full)
 
 
 FRAMEWORK = Framework(
@@ -57,6 +65,7 @@ FRAMEWORK = Framework(
         "tf.python.layers.convolutional": "tf.layers",
         "tf.layers.batch_norm": "tf.layers.batch_normalization",
         "tf.python.ops.control_flow_ops": "tf",
+        "tf.python.control_flow_ops": "tf",
         "tf.python.ops.nn": "tf.nn",
         "tf.python.ops.nn_impl": "tf.nn",
         "tf.python.ops.math_ops": "tf",
@@ -91,5 +100,6 @@ FRAMEWORK = Framework(
     },
     properties={**graph.PROPERTIES, **running.PROPERTIES},
     fallback=_fallback,
+    inherited=_inherited,
     decorated={"slim.add_arg_scope": graph.with_scoped},
 )

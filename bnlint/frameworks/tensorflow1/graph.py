@@ -35,6 +35,7 @@ from bnlint.interpreter.values import (
     ApiObject,
     ApiRef,
     Call,
+    Dict,
     Function,
     List,
     Method,
@@ -601,6 +602,46 @@ def _get_losses(machine: Machine, call: Call) -> Value:
 @handles("tf.losses.get_total_loss", "slim.losses.get_total_loss")
 def _total_loss(machine: Machine, call: Call) -> Value:
     return machine.node(call.name, contents(collection(machine, "losses").items), call.site)
+
+
+# -- metrics -----------------------------------------------------------------------------------------
+
+
+def _metric(machine: Machine, call: Call) -> Value:
+    """What a metric has counted so far, which needs none of the data, and the operation that counts more."""
+    counted = machine.node("metric", (), call.site)
+    return Tuple([counted, machine.node(call.name, contents(call.values()), call.site)])
+
+
+for _name in (
+    "accuracy", "auc", "mean", "mean_absolute_error", "mean_iou", "mean_per_class_accuracy", "mean_relative_error",
+    "mean_squared_error", "precision", "recall", "root_mean_squared_error",
+):  # fmt: skip
+    HANDLERS[f"tf.metrics.{_name}"] = _metric
+    for _home in ("tf.contrib.metrics", "slim.metrics"):
+        HANDLERS[f"{_home}.streaming_{_name}"] = _metric
+
+
+@handles("slim.metrics.aggregate_metric_map", "tf.contrib.metrics.aggregate_metric_map")
+def _metric_map(machine: Machine, call: Call) -> Value:
+    given = machine.settle(call.get(0, "names_to_tuples") or Unknown())
+    known = given if isinstance(given, Dict) else Dict(open=True)
+    halves = Dict(known.open), Dict(known.open)
+    for name, value, _ in known.entries():
+        value = machine.settle(value)
+        for index, half in enumerate(halves):
+            half.keys[Dict.key(name)] = name
+            half.slots[Dict.key(name)] = value.items[index] if isinstance(value, Tuple) else Unknown("", (value,))
+    return Tuple(halves)
+
+
+@handles("slim.metrics.aggregate_metrics", "tf.contrib.metrics.aggregate_metrics")
+def _metric_lists(machine: Machine, call: Call) -> Value:
+    pairs = [machine.settle(value) for value in call.args]
+    return Tuple(
+        List([pair.items[index] if isinstance(pair, Tuple) else Unknown("", (pair,)) for pair in pairs], call.open)
+        for index in range(2)
+    )
 
 
 # -- summaries ---------------------------------------------------------------------------------------

@@ -143,9 +143,16 @@ def _feeds(machine: Machine, feed: Value, call: Call) -> tuple[tuple[Feed, ...],
         value = machine.settle(value)
         site = located(place) if place is not None else call.site
         text = ast.unparse(place[1])[:80] if isinstance(place, tuple) else ""
-        for target in contents((key,)) or (key,):
+        for target in _keys(key):
             feeds.append(Feed(target, value, site, text))
     return tuple(feeds), not feed.open
+
+
+def _keys(key: Value) -> tuple[Value, ...]:
+    """What a key of a feed means; of a choice between placeholders the one that the graph has."""
+    if isinstance(key, Choice) and all(isinstance(option, Node) for _, option in key.options):
+        return tuple(option for _, option in key.options)
+    return contents((key,)) or (key,)
 
 
 def _make_callable(machine: Machine, call: Call) -> Value:

@@ -6,7 +6,7 @@ from bnlint.dataflow import Const, Node, Op, Unknown, Value
 from bnlint.frameworks.library import Handler
 from bnlint.frameworks.tensorflow1.state import UPDATE_OPS, collection, graph
 from bnlint.interpreter.machine import Machine
-from bnlint.interpreter.values import NONE, ApiObject, Call, Dict, List, Tuple, contents
+from bnlint.interpreter.values import NONE, ApiObject, Call, Dict, Instance, List, Tuple, contents
 from bnlint.trace import Argument, Arguments, Save, Saved, TrainStep
 
 HANDLERS: dict[str, Handler] = {}
@@ -61,12 +61,26 @@ def listed_variables(machine: Machine, value: Value | None) -> tuple[Node, ...] 
 
 
 def _minimize(machine: Machine, call: Call) -> Value:
+    if isinstance(call.receiver, Instance):
+        return _minimize_by_hand(machine, call, call.receiver)
     loss = machine.settle(call.get(0, "loss") or Unknown("loss"))
     if machine.truth(loss) is True and not isinstance(loss, Node):
         machine.callbacks((loss,), call.site)
     variables = _given(call.get(2, "var_list"))
     gradients = machine.node("gradients", contents((loss,)), call.site, loss=loss, variables=variables)
     return _train(machine, call, (gradients,), loss, variables)
+
+
+def _minimize_by_hand(machine: Machine, call: Call, optimizer: Instance) -> Value:
+    """``minimize`` of a project's own optimizer: its ``compute_gradients``, then its ``apply_gradients``."""
+    given = {"loss": call.get(0, "loss"), "var_list": call.get(2, "var_list")}
+    gradients = machine.call(
+        machine.attribute(optimizer, "compute_gradients", call.site),
+        [],
+        {name: value for name, value in given.items() if value is not None},
+        call.site,
+    )
+    return machine.call(machine.attribute(optimizer, "apply_gradients", call.site), [gradients], {}, call.site)
 
 
 def _compute_gradients(machine: Machine, call: Call) -> Value:
