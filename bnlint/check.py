@@ -133,6 +133,8 @@ class _Check:
                     self._note_failure(program.entry, error)
                     continue
                 entered |= seen
+                if trace.incomplete:
+                    self.report.summary.incomplete.append(trace.entry)
                 self._ask(trace)
         for path in self.linker.files:
             if path in wanted and self.linker.relevance[path] is Relevance.NORM:

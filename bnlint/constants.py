@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from bnlint.dataflow import Choice, Const, Frame, Node, Op, Unknown, Value, World, execution
 from bnlint.findings import Location
-from bnlint.phase import executions, is_phase_name, misplaced_flag, training_runs
+from bnlint.phase import executions, is_phase_name, misplaced_flag, reached, training_runs
 from bnlint.trace import NormCall, Origin, Run, Save, Trace, TrainStep, Updates
 from bnlint.updates import changes
 
@@ -45,7 +45,7 @@ def passed(call: NormCall, phase: Const, trace: Trace) -> Passed | None:
         return None
     frames = list(call.context.frame.outwards())
     if phase.site is not None:
-        return _argument_at(phase.site, frames, trace)
+        return _argument_at(phase.site, frames, call.site, trace)
     return _argument_of(call, frames, trace)
 
 
@@ -54,8 +54,8 @@ def misdirected(call: NormCall) -> bool:
     return misplaced_flag(call) is not None or any(is_phase_name(name) for name in call.arguments.unexpected)
 
 
-def _argument_at(site: Location, frames: list[Frame], trace: Trace) -> Passed | None:
-    """The call of project code that has the literal at ``site`` as an argument."""
+def _argument_at(site: Location, frames: list[Frame], own: Location, trace: Trace) -> Passed | None:
+    """The call of project code, not the layer's ``own``, that has the literal at ``site`` as an argument."""
     frame = next((frame for frame in frames if frame.module == site.path), None)
     if frame is None:
         return None
@@ -63,7 +63,7 @@ def _argument_at(site: Location, frames: list[Frame], trace: Trace) -> Passed | 
         for argument in (*node.args, *(keyword.value for keyword in node.keywords)):
             if isinstance(argument, ast.Constant) and frame.locate(argument) == site:
                 name = _called(node)
-                return Passed(site, name) if name in _defined(trace) else None
+                return Passed(site, name) if name in _defined(trace) and frame.locate(node) != own else None
     return None
 
 
@@ -71,7 +71,7 @@ def _argument_of(call: NormCall, frames: list[Frame], trace: Trace) -> Passed | 
     """Follow a computed phase back through the parameters of the callers to where it is computed."""
     found: Passed | None = None
     for frame, name in _carriers(call, frames, trace):
-        invoked, caller = _invocation(frame, trace)
+        invoked, caller = invocation(frame, trace)
         expression = None if invoked is None else _bound(invoked, frame.node, name)
         if invoked is None or caller is None or expression is None:
             return None
@@ -111,14 +111,14 @@ def _carriers(call: NormCall, frames: list[Frame], trace: Trace) -> Iterator[tup
         if _rebound(frame.node, expression.id):
             return
         yield frame, expression.id
-        invoked, _ = _invocation(frame, trace)
+        invoked, _ = invocation(frame, trace)
         expression = None if invoked is None else _bound(invoked, frame.node, expression.id)
 
 
 _PHASES = ("is_training", "training", "is_train")
 
 
-def _invocation(frame: Frame, trace: Trace) -> tuple[ast.Call | None, Frame | None]:
+def invocation(frame: Frame, trace: Trace) -> tuple[ast.Call | None, Frame | None]:
     """The call that made a frame, and the frame in which it stands."""
     caller = frame.parent
     if caller is None or frame.site is None:
@@ -198,13 +198,19 @@ def trained_by(step: TrainStep, run: Run) -> list[NormCall]:
     """The layers that certainly learn in a run of a train step.
 
     They lie between trained variables and the loss, on a way that gradients take, and their own weights are
-    among those that the step trains.
+    among those that the step trains. A layer that only some configurations of the program have counts if nobody
+    told it a phase: where it was told one, the configuration may be about just that.
     """
     if not isinstance(step.loss, Node):
         return []
-    reached = execution((step.loss,), run.world()).certain
+    nodes = set(execution((step.loss,), run.world()).certain)
+    nodes.update(
+        node
+        for node in reached((step.loss,), run.world())
+        if node.op == Op.NORM and node.attrs["call"].origin is Origin.DEFAULT
+    )
     ways = _gradient_ways(step.loss)
-    calls = [node.attrs["call"] for node in reached if node.op == Op.NORM and node in ways]
+    calls = [node.attrs["call"] for node in nodes if node.op == Op.NORM and node in ways]
     return sorted((call for call in calls if _learns(call, step)), key=lambda call: call.order)
 
 

@@ -143,13 +143,18 @@ class Problem:
 
 @dataclass(slots=True)
 class Summary:
-    """Figures of one run. ``seconds`` is wall time; ``analysed`` are the paths of the files that were parsed."""
+    """Figures of one run.
+
+    ``seconds`` is wall time, ``analysed`` are the paths of the files that were parsed, ``incomplete`` those of
+    the entries whose programs are larger than what one analysis may cost.
+    """
 
     files: int = 0
     parsed: int = 0
     programs: int = 0
     seconds: float = 0.0
     analysed: list[str] = field(default_factory=list)
+    incomplete: list[str] = field(default_factory=list)
 
 
 @dataclass(slots=True)

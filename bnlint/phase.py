@@ -6,6 +6,7 @@ what things are called. Rules ask for a verdict and print its reasons; they neve
 
 from __future__ import annotations
 
+import ast
 import enum
 import re
 from collections.abc import Iterable, Iterator
@@ -40,9 +41,11 @@ _EVALUATING = frozenset(
     "prediction predicting predictor score demo serve serving deploy".split()
 )
 _TRAINING = frozenset("train trains training trainer fit fitting optimize learn".split())
-_DELIBERATE = frozenset(
+META_LEARNING = frozenset("maml meta metatrain innerloop".split())
+"""Signs of meta-learning, where each task is normalised with its own statistics, also when it is evaluated."""
+_DELIBERATE = META_LEARNING | frozenset(
     "generator generators netg gen sampler samplers sampled style stylize stylized stylization pix2pix gan dcgan wgan "
-    "discriminator maml meta metatrain innerloop adabn adapt adaptation adversarial translate translation transfer "
+    "discriminator adabn adapt adaptation adversarial translate translation transfer "
     "precise recalibrate recalibration reestimate reestimation calibrate calibration refresh latent cyclegan".split()
 )
 
@@ -180,6 +183,7 @@ def _evidence(run: Run, trace: Trace) -> Iterator[Reason]:
     trainings = training_runs(trace)
     yield from _by_names(run)
     yield from _by_data(run, trainings, trace)
+    yield from _by_results(run, trace)
     if not trainings and not any(True for _ in trace.of(TrainStep)):
         restores = [context for save in trace.of(Save) for context in save.restores]
         if restores:
@@ -245,6 +249,36 @@ def _by_data(run: Run, trainings: list[Run], trace: Trace) -> Iterator[Reason]:
         theirs = _data(other)
         if not any(_alike(value, theirs[key]) for key, value in fed.items() if key in theirs):
             yield from _by_siblings(run, trace)
+
+
+def _by_results(run: Run, trace: Trace) -> Iterator[Reason]:
+    """What the results of a run are called: ``val_loss``, ``test_acc``; but not ``loss_val``, a value."""
+    for name in _results(run, trace):
+        first, *rest = words(name) or ("",)
+        if rest and first in _EVALUATED and not _TRAINING & set(rest):
+            yield Reason(2, f"its result is `{name}`", run.site)
+            return
+
+
+_EVALUATED = frozenset("test val valid validation eval dev".split())
+
+
+def _results(run: Run, trace: Trace) -> tuple[str, ...]:
+    """The names to which the results of a run are assigned."""
+    frame = run.context.frame
+    cache: dict[str, dict[Location, tuple[str, ...]]] = trace.facts.setdefault("results by file", {})
+    if frame.module not in cache:
+        found = cache[frame.module] = {}
+        for path, tree in zip(trace.files, trace.trees, strict=False):
+            for node in ast.walk(tree) if path == frame.module else ():
+                if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call):
+                    names = [part for target in node.targets for part in ast.walk(target)]
+                    found[frame.locate(node.value)] = tuple(
+                        part.id
+                        for part in names
+                        if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store)
+                    )
+    return cache[frame.module].get(run.site, ())
 
 
 def _by_siblings(run: Run, trace: Trace) -> Iterator[Reason]:
@@ -375,14 +409,14 @@ def norms_reached(run: Run, trace: Trace) -> list[NormCall]:
     """
     found: dict[Run, list[NormCall]] = trace.facts.setdefault("norms reached", {})
     if run not in found:
-        nodes = sorted(_reached(run), key=_order)
+        nodes = sorted(reached(run.fetches, run.world()), key=_order)
         found[run] = [node.attrs["call"] for node in nodes if node.op == Op.NORM]
     return found[run]
 
 
-def _reached(run: Run) -> set[Node]:
-    world = run.world()
-    pending: list[Value] = list(run.fetches)
+def reached(values: Iterable[Value], world: World) -> set[Node]:
+    """What values need whatever the data, in some configuration of the program: see :func:`norms_reached`."""
+    pending: list[Value] = list(values)
     seen: set[Value] = set()
     nodes: set[Node] = set()
     while pending:
@@ -424,7 +458,7 @@ def switched(call: NormCall, feed: Feed, run: Run, trace: Trace) -> bool:
     """Whether one entry of a feed puts a layer into the phase that it has in a run.
 
     Fed the opposite, this call would be in the other phase, or the other branch of a graph-level conditional would
-    call the layer in it.
+    call the layer in it, or normalise the same input.
     """
     now = call.training(run.world())
     if now is None or not isinstance(feed.value, Const) or not isinstance(feed.value.value, bool | int):
@@ -435,17 +469,19 @@ def switched(call: NormCall, feed: Feed, run: Run, trace: Trace) -> bool:
         return call.training(turned) is (not now)
     return any(
         turned.allows(other.output.branch) and other.training(turned) is (not now)
-        for other in _calls_of(trace).get(call.layer, ())
+        for other in (*_calls_of(call.layer, trace), *_calls_of(call.input, trace))
     )
 
 
-def _calls_of(trace: Trace) -> dict[NormLayer, list[NormCall]]:
-    found: dict[NormLayer, list[NormCall]] | None = trace.facts.get("calls of layers")
+def _calls_of(key: NormLayer | Value, trace: Trace) -> list[NormCall]:
+    """The calls of a layer, or on an input."""
+    found: dict[NormLayer | Value, list[NormCall]] | None = trace.facts.get("calls of layers")
     if found is None:
         found = trace.facts["calls of layers"] = {}
         for call in trace.of(NormCall):
             found.setdefault(call.layer, []).append(call)
-    return found
+            found.setdefault(call.input, []).append(call)
+    return found.get(key, [])
 
 
 def world_of(run: Run) -> World:

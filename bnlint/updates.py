@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from bnlint.dataflow import Const, Node, Op, Unknown, World, execution
 from bnlint.findings import Applicability, Fix, Location, WrapStatement
-from bnlint.phase import deliberate, executions
+from bnlint.phase import META_LEARNING, deliberate, executions
 from bnlint.trace import CollectUpdates, NormCall, NormLayer, Origin, Run, Trace, TrainStep, Updates
 
 _HEADER = "{tf}.control_dependencies({tf}.get_collection({tf}.GraphKeys.UPDATE_OPS))"
@@ -195,7 +195,7 @@ def _fate(call: NormCall, step: TrainStep, trace: Trace, opaque: bool) -> Fate:
     reads = _reads(call, trace)
     if not reads:
         named = {"UPDATE_OPS", call.collection}
-        if always_batch(call) and deliberate((call.context, step.context)) is not None:
+        if _wants_batch(call, deliberate((call.context, step.context))):
             return Fate.UNKNOWN
         return Fate.UNKNOWN if any(trace.mentions(name) for name in named) else Fate.NEVER_READ
     if opaque or any(set(read.contents) & handed_over(trace) for read in reads):
@@ -207,6 +207,14 @@ def _fate(call: NormCall, step: TrainStep, trace: Trace, opaque: bool) -> Fate:
     if any(read.scope is not None for read in reads):
         return Fate.FILTERED_OUT
     return Fate.UNKNOWN
+
+
+def _wants_batch(call: NormCall, sign: str | None) -> bool:
+    """Whether batch statistics in every phase are meant: said at the layer, or the way of meta-learning."""
+    if sign is None:
+        return False
+    default = call.origin is Origin.DEFAULT and isinstance(call.phase, Const) and bool(call.phase.value)
+    return always_batch(call) or (default and sign in META_LEARNING)
 
 
 def always_batch(call: NormCall) -> bool:

@@ -60,7 +60,7 @@ from collections.abc import Iterator
 from bnlint.dataflow import Op
 from bnlint.findings import Applicability, Finding, Fix, Group, Location, Step
 from bnlint.handmade import Handmade, handmade
-from bnlint.phase import Role, deliberate, executions, role
+from bnlint.phase import Role, deliberate, executions, norms_reached, role
 from bnlint.rule import Rule
 from bnlint.trace import Run, Save, Trace
 
@@ -133,8 +133,8 @@ def _trained(trace: Trace) -> dict[Location, Run]:
 
 
 def _evaluated(layer: Handmade, trace: Trace) -> Run | None:
-    """An evaluation that certainly applies a layer."""
-    for run, executed in executions(trace).items():
-        if layer.call.output in executed.certain and role(run, trace).role is Role.EVALUATE:
+    """An evaluation that applies a layer, whatever its data."""
+    for run in executions(trace):
+        if role(run, trace).role is Role.EVALUATE and layer.call in norms_reached(run, trace):
             return run
     return None

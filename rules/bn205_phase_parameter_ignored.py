@@ -75,9 +75,10 @@ class PhaseParameterIgnored(Rule):
         """Report each parameter once."""
         seen: set[ast.arg] = set()
         asked: set[tuple[ast.AST, Location]] = set()
+        by_hand = {layer.call for layer in handmade(trace) if _has_batch_statistics_only(layer)}
         for call in trace.of(NormCall):
-            for frame, inner in _functions(call):
-                if (frame.node, inner) in asked or not _own(call, frame):
+            for frame, inner in _functions(call) if call not in by_hand else _told_inference(call, trace):
+                if (frame.node, inner) in asked or not _own(call, frame) or _has_twin(call, frame, trace):
                     continue
                 asked.add((frame.node, inner))
                 for parameter in _ignored(frame.node, frame, inner):
@@ -112,9 +113,30 @@ def _functions(call: NormCall) -> Iterator[tuple[Frame, Location]]:
         inner = frame.site
 
 
+def _has_batch_statistics_only(layer: Handmade) -> bool:
+    return (
+        layer.known
+        and bool(layer.moments)
+        and not layer.kept
+        and not layer.updates
+        and all(node.attrs["batch"] for node in layer.moments)
+    )
+
+
+def _told_inference(call: NormCall, trace: Trace) -> Iterator[tuple[Frame, Location]]:
+    """The function that writes a normalisation out, if the program asks it for the inference phase in vain."""
+    frame = call.context.frame
+    if isinstance(frame.node, Definition):
+        invoked, _ = invocation(frame, trace)
+        for keyword in invoked.keywords if invoked is not None else ():
+            is_false = isinstance(keyword.value, ast.Constant) and keyword.value.value is False
+            if is_false and is_phase_name(keyword.arg or "") and not _reads(frame.node, keyword.arg or ""):
+                yield frame, call.site
+
+
 def _own(call: NormCall, function: Frame) -> bool:
     """Whether the constant is the function's own: a default, or a literal in it or in what it calls."""
-    if call.origin is Origin.DEFAULT:
+    if call.origin in (Origin.DEFAULT, Origin.NONE):
         return True
     site = call.phase.site if isinstance(call.phase, Const) else None
     if site is None:
@@ -131,6 +153,17 @@ def _own(call: NormCall, function: Frame) -> bool:
         if frame is function:
             return False
     return False
+
+
+def _has_twin(call: NormCall, function: Frame, trace: Trace) -> bool:
+    """Whether the function normalises instead, when a condition turns out otherwise, with a phase that is told."""
+    outcomes = dict(call.guards)
+    return bool(outcomes) and any(
+        not isinstance(other.phase, Const)
+        and any(outcomes.get(condition) is (not outcome) for condition, outcome in other.guards)
+        and any(frame.node is function.node for frame in other.context.frame.outwards())
+        for other in trace.of(NormCall)
+    )
 
 
 def _is_default(call: NormCall, function: Frame, parameter: ast.arg) -> bool:

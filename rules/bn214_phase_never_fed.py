@@ -56,7 +56,7 @@ from bnlint.constants import built_in, misdirected, untold
 from bnlint.dataflow import Choice, Const, Node, Op, Unknown, Value, sources
 from bnlint.findings import Finding, Group, Location, Step
 from bnlint.handmade import ingredients
-from bnlint.phase import Role, evaluations, executions, is_phase_name, norms_in, role, training_runs
+from bnlint.phase import Role, evaluations, executions, is_phase_name, norms_reached, role, training_runs
 from bnlint.rule import Rule
 from bnlint.trace import NormCall, Run, Trace, Updates
 
@@ -136,10 +136,8 @@ class PhaseNeverFed(Rule):
             call
             for run in fed
             if role(run, trace).role is not Role.UNKNOWN
-            for call in norms_in(run, trace)
-            if _unswitched(call, run)
-            and not misdirected(call)
-            and untold(call, trace) is None
+            for call in norms_reached(run, trace)
+            if _unswitched(call, run, trace)
         ]
         if values == {True, False} and calls:
             yield self.finding(
@@ -153,12 +151,14 @@ class PhaseNeverFed(Rule):
             )
 
 
-def _unswitched(call: NormCall, run: Run) -> bool:
+def _unswitched(call: NormCall, run: Run, trace: Trace) -> bool:
     """Whether nothing can switch a layer: its phase is a constant, or it has one kind of statistics for good."""
     if call.updates is not Updates.BY_HAND:
-        return built_in(call, run.world()) is not None
+        constant = built_in(call, run.world()) is not None
+        return constant and not misdirected(call) and untold(call, trace) is None
     used = ingredients((call.mean or Unknown(), call.variance or Unknown()))
-    return used.known and not used.others and bool(used.moments) != bool(used.kept)
+    batch = all(node.attrs["batch"] is True for node in used.moments)
+    return used.known and not used.others and batch and bool(used.moments) != bool(used.kept)
 
 
 def _is_flag(node: Node) -> bool:

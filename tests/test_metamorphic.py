@@ -91,9 +91,7 @@ def _taken(tree: ast.AST) -> set[str]:
     """Names that are more than variables: parameters, keywords, functions, imports, attributes, declarations."""
     taken: set[str] = set(dir(builtins)) | {"FLAGS", "main"}
     for node in ast.walk(tree):
-        if isinstance(node, ast.arg):
-            taken.add(node.arg)
-        elif isinstance(node, ast.keyword) and node.arg:
+        if isinstance(node, ast.arg) or (isinstance(node, ast.keyword) and node.arg):
             taken.add(node.arg)
         elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             taken.add(node.name)

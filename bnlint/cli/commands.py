@@ -127,11 +127,16 @@ def _unknown(code: str) -> str:
     if code.lower() in names:
         close = [code.lower()]
     else:
-        close = get_close_matches(code.upper(), names.values(), 1) or get_close_matches(
+        codes = get_close_matches(code.upper(), names.values(), 5)
+        close = sorted(codes, key=lambda known: -_places_alike(known, code.upper())) or get_close_matches(
             code.lower(), names, 1
         )
     question = f" Did you mean {names.get(close[0], close[0])}?" if close else ""
     return f"There is no rule {code!r}.{question} `bnlint rules` lists the rules."
+
+
+def _places_alike(one: str, other: str) -> int:
+    return sum(mine == theirs for mine, theirs in zip(one, other, strict=False))
 
 
 def _own_fault(error: Exception) -> str:

@@ -233,7 +233,7 @@ def _pure(machine: Machine, call: Call) -> Value:
         part for argument in arguments for part in (argument if isinstance(argument, list) else [argument])
     ]
     if name == "pow" and len(call.args) == 2:
-        return binary(machine, "Pow", *call.args, call.site)
+        return binary(machine, "Pow", call.args[0], call.args[1], call.site)
     if call.args and None not in flat and not call.kwargs and not any(isinstance(a, Node) for a in call.args):
         function = {"unicode": str}.get(name) or getattr(python, name)
         try:

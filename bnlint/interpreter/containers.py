@@ -10,14 +10,35 @@ from typing import TYPE_CHECKING
 from bnlint.dataflow import Choice, Const, Node, Unknown, Value
 from bnlint.findings import Location
 from bnlint.interpreter.attributes import set_attribute
-from bnlint.interpreter.store import MISSING, choice
-from bnlint.interpreter.values import Dict, List, Place, Scope, Tuple, contents, located
+from bnlint.interpreter.operators import compare
+from bnlint.interpreter.store import MISSING, choice, optional
+from bnlint.interpreter.values import (
+    ClassValue,
+    Dict,
+    Function,
+    Instance,
+    List,
+    Method,
+    ModuleValue,
+    Partial,
+    Place,
+    Scope,
+    Tuple,
+    contents,
+    located,
+)
 
 if TYPE_CHECKING:
     from bnlint.interpreter.machine import Machine
 
 CONCRETE = 32
 """Loops over known items run at most this often."""
+
+MOST_CHOSEN = 8
+"""A table of more functions than this is not tried function by function."""
+
+CALLABLE = (Function, ClassValue, Instance, Method, ModuleValue, Partial)
+"""What a program keeps in tables to choose a part of itself by name."""
 
 
 def put(machine: Machine, holder: Dict, key: Value, value: Value, site: Place | None) -> None:
@@ -52,6 +73,8 @@ def item(machine: Machine, holder: Value, key: Value, site: Callable[[], Locatio
     if isinstance(holder, Choice):
         return choice([(guards, item(machine, option, key, site)) for guards, option in holder.options])
     known = machine.constant(key)
+    if isinstance(holder, Dict) and isinstance(key, Choice) and known is None:
+        return choice([(guards, item(machine, holder, option, site)) for guards, option in key.options])
     if isinstance(holder, Tuple | List):
         if isinstance(known, int) and -len(holder.items) <= known < len(holder.items):
             if not (isinstance(holder, List) and holder.open and known < 0):
@@ -63,6 +86,9 @@ def item(machine: Machine, holder: Value, key: Value, site: Callable[[], Locatio
         if isinstance(found, Value):
             return machine.settle(found)
         if holder.open or isinstance(key, Unknown):
+            chosen = _chosen(machine, holder, machine.settle(key), site)
+            if chosen is not None:
+                return chosen
             return machine.interned(("item", holder, name), lambda: machine.unknown(str(known or ""), holder))
         return machine.unknown(str(known or ""))
     if isinstance(holder, Node):
@@ -75,6 +101,20 @@ def item(machine: Machine, holder: Value, key: Value, site: Callable[[], Locatio
     if special is not None:
         return machine.call(special, [key], {}, site())
     return machine.unknown("", holder)
+
+
+def _chosen(machine: Machine, holder: Dict, key: Value, site: Callable[[], Location]) -> Value | None:
+    """What a key that is not known picks from a table of functions, classes or modules: one of them."""
+    entries = holder.entries()
+    if holder.open or not isinstance(key, Unknown) or not 2 <= len(entries) <= MOST_CHOSEN:
+        return None
+    if not all(
+        isinstance(known, Const) and isinstance(value, CALLABLE) and not optional(value)
+        for known, value, _ in entries
+    ):
+        return None
+    equal = [(compare(machine, "Eq", key, known, site), value) for known, value, _ in entries]
+    return choice([(((condition, True),), value) for condition, value in equal])
 
 
 def store_item(machine: Machine, holder: Value, key: Value, value: Value, site: Place) -> None:

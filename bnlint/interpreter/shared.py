@@ -12,7 +12,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from bnlint.interpreter.values import ApiObject, ModuleValue, Mutable
+from bnlint.dataflow import Const
+from bnlint.interpreter.values import ApiObject, Function, ModuleValue, Mutable, Tuple
 
 _MOST_OBJECTS = 5000
 """So many objects behind the names of a module are taken back between programs."""
@@ -32,12 +33,20 @@ class Definitions:
     def content(self) -> list[tuple[Mutable, dict[Any, Any]]]:
         """What the names of the module, and the objects behind them, held."""
         found: dict[Mutable, dict[Any, Any]] = {}
-        pending: list[Mutable] = [self.module.scope]
+        pending: list[object] = [self.module.scope]
         while pending and len(found) < _MOST_OBJECTS:
-            holder = pending.pop()
-            if holder not in found:
-                found[holder] = dict(holder.slots)
-                pending.extend(value for value in holder.slots.values() if isinstance(value, Mutable))
+            value = pending.pop()
+            if isinstance(value, Mutable):
+                if value not in found:
+                    found[value] = dict(value.slots)
+                    pending.extend(value.slots.values())
+            elif isinstance(value, tuple):
+                pending.extend(part for part in value if not isinstance(part, Const))
+            elif isinstance(value, Tuple):
+                pending.append(value.items)
+            elif isinstance(value, Function):
+                # Defaults that can change live as long as the function.
+                pending.extend((value.defaults, value.kw_defaults))
         return list(found.items())
 
     @property

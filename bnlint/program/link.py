@@ -85,12 +85,10 @@ class Linker:
         if not any(self.relevance[path] & Relevance.NORM for path in self.files):
             return []
         imported = {target for path in self.files for target in self.imported(path) if target != path}
-        entries = [
-            path for path in self.files if path not in imported or _MAIN_GUARD.search(self.data[path])
-        ]
+        entries = {path for path in self.files if path not in imported or _MAIN_GUARD.search(self.data[path])}
         found = []
         reached: set[Path] = set()
-        for path in (*entries, *self.files):
+        for path in sorted(self.files, key=lambda path: path not in entries):
             # What no entry reaches are modules that import one another: any of them may be the entry.
             if path in reached and path not in entries:
                 continue

@@ -55,7 +55,7 @@ class Project:
         if key not in self._known:
             target = folder.joinpath(*dotted.split("."))
             module = target.with_name(target.name + ".py")
-            self._known[key] = module if module.is_file() else self._package(target)
+            self._known[key] = module if module.is_file() else self._package(target) or _in_other_case(module)
         return self._known[key]
 
     def _package(self, folder: Path) -> Path | None:
@@ -63,6 +63,15 @@ class Project:
         if initial.is_file():
             return initial
         return folder if folder.is_dir() and folder != self.root and _has_python(folder) else None
+
+
+def _in_other_case(module: Path) -> Path | None:
+    """The file of that name where upper and lower case are one, as on the author's machine."""
+    wanted = module.name.lower()
+    try:
+        return next((child for child in module.parent.iterdir() if child.name.lower() == wanted), None)
+    except OSError:
+        return None
 
 
 def _has_python(folder: Path) -> bool:

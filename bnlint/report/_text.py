@@ -47,7 +47,15 @@ def _summary(report: Report) -> str:
     missed = (
         f", could not check everything: {_count(len(report.problems), 'problem')}" if report.problems else ""
     )
-    return f"{verdict}{missed} ({looked})."
+    return f"{verdict}{missed} ({looked}).{_partly(figures.incomplete)}"
+
+
+def _partly(entries: list[str]) -> str:
+    """Which programs were not analysed to their end; a few of them by name."""
+    if not entries:
+        return ""
+    named = ", ".join(entries[:3]) + (f" and {len(entries) - 3} more" if len(entries) > 3 else "")
+    return f" Too large to be analysed to the end: {named}."
 
 
 def _count(number: int, noun: str) -> str:

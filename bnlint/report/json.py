@@ -26,6 +26,7 @@ def render(report: Report, style: Style) -> str:
             "files": summary.files,
             "parsed": summary.parsed,
             "programs": summary.programs,
+            "incomplete": summary.incomplete,
             "seconds": round(summary.seconds, 3),
         },
     }

@@ -1,5 +1,7 @@
 """TensorFlow 1: train steps, who runs the updates, sessions, estimators, checkpoints and averages."""
 
+# ruff: noqa: E501 - the tables hold whole programs in one line each
+
 from __future__ import annotations
 
 from collections.abc import Callable

@@ -1,5 +1,7 @@
 """TensorFlow 1: scopes, sharing, argument scopes, collections, dependencies and conditionals."""
 
+# ruff: noqa: E501 - the tables hold whole programs in one line each
+
 from __future__ import annotations
 
 from collections.abc import Callable

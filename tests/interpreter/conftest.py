@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from bnlint.dataflow import Choice, Const, Node, Op, Unknown, Value
+from bnlint.dataflow import Choice, Const, Node, Op, Unknown
 from bnlint.frameworks.library import Library
 from bnlint.interpreter.program import interpret, interpret_alone
 from bnlint.interpreter.values import ApiObject, ApiRef, Dict, Instance, List, Tuple

@@ -1,5 +1,7 @@
 """Programs of several files: what an import finds, and that each module runs once."""
 
+# ruff: noqa: E501 - the tables hold whole programs in one line each
+
 from __future__ import annotations
 
 from collections.abc import Callable

@@ -1,5 +1,7 @@
 """Which files form one program, and whose findings are reported."""
 
+# ruff: noqa: E501 - the tables hold whole programs in one line each
+
 from __future__ import annotations
 
 import json
@@ -64,6 +66,8 @@ PROGRAMS = {
     "nothing normalises": ({"a.py": "import b", "b.py": "sess.run(x)"}, {}),
     "another program without norm": ({"a.py": NORM, "b.py": "sess.run(x)"}, {"a.py": {"a.py"}}),
     "cycle": ({"a.py": "import b", "b.py": "import a\n" + NORM, "c.py": "import a"}, {"c.py": {"a.py", "b.py", "c.py"}}),
+    "cycle without an entry": ({"a.py": "import b", "b.py": "import a\n" + NORM}, {"a.py": {"a.py", "b.py"}}),
+    "two cycles": ({"a.py": "import b", "b.py": "import a\n" + NORM, "c.py": "import d", "d.py": "import c"}, {"a.py": {"a.py", "b.py"}}),
     "package": ({"a.py": "from n.m import f", "n/__init__.py": "", "n/m.py": NORM}, {"a.py": {"a.py", "n/m.py"}, "n/__init__.py": {"n/__init__.py"}}),
     "names of a package": ({"a.py": "from n import m", "n/__init__.py": "", "n/m.py": NORM}, {"a.py": {"a.py", "n/__init__.py", "n/m.py"}}),
     "star": ({"a.py": "from b import *", "b.py": NORM}, {"a.py": {"a.py", "b.py"}}),
@@ -176,3 +180,36 @@ def test_functions_that_no_program_calls_are_checked_too(
     assert found(report(tmp_path, monkeypatch, {"library.py": library}, "library.py")) == [
         ("BN204", "library.py", 3)
     ]
+
+
+SHARED = {
+    "attribute of a module": ("P = True", "common.P = False", "common.P"),
+    "entry of a dictionary": ("P = {'bn': True}", "common.P['bn'] = False", "common.P['bn']"),
+    "entry of a nested dictionary": ("P = {'a': {'bn': True}}", "common.P['a']['bn'] = False", "common.P['a']['bn']"),
+    "attribute of a class": ("class P: bn = True", "common.P.bn = False", "common.P.bn"),
+    "attribute of an object": ("class Q:\n  def __init__(self): self.bn = True\nP = Q()", "common.P.bn = False", "common.P.bn"),
+    "object in a list": ("class Q:\n  def __init__(self): self.bn = True\nP = [Q()]", "common.P[0].bn = False", "common.P[0].bn"),
+    "default of a function": ("def P(a=[]):\n  a.append(1)\n  return len(a) == 1", "common.P()", "common.P()"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("common", "change", "phase"), SHARED.values(), ids=SHARED)
+def test_what_one_program_changes_in_a_module_is_not_seen_by_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, common: str, change: str, phase: str
+) -> None:
+    model = MODEL.replace("import tensorflow as tf", "import tensorflow as tf\nimport common").replace(
+        "=training)", f"={phase})"
+    )
+    train = TRAIN.format(module="model")
+    files = {"common.py": common, "model.py": model.replace(", training=True", ""), "b.py": train}
+    alone = found(report(tmp_path, monkeypatch, files, "b.py"))
+    assert ("BN101", "b.py", 4) in alone
+    together = report(tmp_path, monkeypatch, {**files, "a.py": f"import common\n{change}\n{train}"}, ".")
+    assert [one for one in found(together) if one[1] == "b.py"] == [one for one in alone if one[1] == "b.py"]
+
+
+def test_star_imports_of_a_shared_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = "from tensorflow.layers import *\ndef build(x): return batch_normalization(dense(x, 8), training=True)\n"
+    train = TRAIN.format(module="model")
+    seen = found(report(tmp_path, monkeypatch, {"a.py": train, "b.py": train, "model.py": model}, "."))
+    assert seen == [("BN101", "a.py", 4), ("BN101", "b.py", 4)]

@@ -62,7 +62,7 @@ def test_contract(report: Report) -> None:
                 "message": "This statement is not Python and was left out. Correct it.",
             }
         ],
-        "summary": {"files": 120, "parsed": 14, "programs": 3, "seconds": 0.432},
+        "summary": {"files": 120, "parsed": 14, "programs": 3, "incomplete": [], "seconds": 0.432},
     }
 
 

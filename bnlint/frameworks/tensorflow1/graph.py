@@ -312,6 +312,15 @@ def _get_scope(machine: Machine, call: Call) -> Value:
     return made
 
 
+def _scope_name(machine: Machine, call: Call) -> Value:
+    of = call.receiver.slots.get("scope") if isinstance(call.receiver, ApiObject) else None
+    name = of.name if isinstance(of, VariableScope) else None
+    return Unknown("name") if name is None else Const(name)
+
+
+PROPERTIES["tf.VariableScope.name"] = _scope_name
+
+
 @handles("tf.VariableScope.reuse_variables")
 def _reuse_variables(machine: Machine, call: Call) -> Value:
     current = state(machine)
@@ -631,7 +640,9 @@ def _metric_map(machine: Machine, call: Call) -> Value:
         value = machine.settle(value)
         for index, half in enumerate(halves):
             half.keys[Dict.key(name)] = name
-            half.slots[Dict.key(name)] = value.items[index] if isinstance(value, Tuple) else Unknown("", (value,))
+            half.slots[Dict.key(name)] = (
+                value.items[index] if isinstance(value, Tuple) else Unknown("", (value,))
+            )
     return Tuple(halves)
 
 
@@ -639,7 +650,10 @@ def _metric_map(machine: Machine, call: Call) -> Value:
 def _metric_lists(machine: Machine, call: Call) -> Value:
     pairs = [machine.settle(value) for value in call.args]
     return Tuple(
-        List([pair.items[index] if isinstance(pair, Tuple) else Unknown("", (pair,)) for pair in pairs], call.open)
+        List(
+            [pair.items[index] if isinstance(pair, Tuple) else Unknown("", (pair,)) for pair in pairs],
+            call.open,
+        )
         for index in range(2)
     )
 

@@ -98,6 +98,7 @@ def collection(machine: Machine, key: object, of: Graph | None = None) -> List:
 def add_to_collection(machine: Machine, key: object, value: Value, of: Graph | None = None) -> None:
     """Add to a collection."""
     held = collection(machine, key, of)
+    machine.spend(len(held.items) // 256)
     machine.store.write(held, "items", (*held.items, value))
 
 
@@ -127,11 +128,16 @@ def unique_scope(machine: Machine, name: str) -> str:
     prefix = scope(machine).name
     if prefix is None:
         return name
-    used = _names(machine, prefix).slots
-    candidate, index = name, 0
+    holder = _names(machine, prefix)
+    used = holder.slots
+    index = first = used.get((name,), 0)
+    candidate = f"{name}_{index}" if index else name
     while candidate in used:
         index += 1
         candidate = f"{name}_{index}"
+    if index != first:
+        # All smaller numbers are taken: without this, many layers of one name would take quadratic time.
+        machine.store.write(holder, (name,), index)
     return candidate
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from bnlint.dataflow import Const, Node, Op, Unknown, Value
+from dataclasses import replace
+
+from bnlint.dataflow import Const, Context, Node, Op, Unknown, Value
 from bnlint.frameworks.library import Handler
 from bnlint.frameworks.tensorflow1.state import UPDATE_OPS, collection, graph
 from bnlint.interpreter.machine import Machine
@@ -35,7 +37,7 @@ def _train(
 ) -> Node:
     node = machine.node(Op.TRAIN, inputs, call.site, variables=variables)
     step = TrainStep(
-        machine.context(call.site), machine.tick(), node, call.name, loss, variables, runs_updates,
+        _stepping(machine, call), machine.tick(), node, call.name, loss, variables, runs_updates,
         listed_variables(machine, variables),
     )  # fmt: skip
     node.attrs["step"] = step
@@ -74,13 +76,26 @@ def _minimize(machine: Machine, call: Call) -> Value:
 def _minimize_by_hand(machine: Machine, call: Call, optimizer: Instance) -> Value:
     """``minimize`` of a project's own optimizer: its ``compute_gradients``, then its ``apply_gradients``."""
     given = {"loss": call.get(0, "loss"), "var_list": call.get(2, "var_list")}
+    outer = machine.state.get("own minimize")
+    if outer is None:
+        machine.state["own minimize"] = machine.context(call.site)
     gradients = machine.call(
         machine.attribute(optimizer, "compute_gradients", call.site),
         [],
         {name: value for name, value in given.items() if value is not None},
         call.site,
     )
-    return machine.call(machine.attribute(optimizer, "apply_gradients", call.site), [gradients], {}, call.site)
+    made = machine.call(
+        machine.attribute(optimizer, "apply_gradients", call.site), [gradients], {}, call.site
+    )
+    machine.state["own minimize"] = outer
+    return made
+
+
+def _stepping(machine: Machine, call: Call) -> Context:
+    """Where the program takes a step: the call of its own optimizer, not what that does inside."""
+    outer: Context | None = machine.state.get("own minimize")
+    return machine.context(call.site) if outer is None else replace(outer, guards=machine.guards)
 
 
 def _compute_gradients(machine: Machine, call: Call) -> Value:
