@@ -51,8 +51,10 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
+from bnlint.constants import invocation
 from bnlint.dataflow import Const, Frame
 from bnlint.findings import Applicability, Finding, Fix, Group, Location, SetKeyword, Step
+from bnlint.handmade import Handmade, handmade
 from bnlint.phase import is_phase_name
 from bnlint.rule import Rule
 from bnlint.trace import NormCall, Origin, Trace

@@ -15,6 +15,7 @@ from bnlint.interpreter.values import (
     NONE,
     ApiObject,
     Call,
+    ClassValue,
     Dict,
     Function,
     Instance,
@@ -382,8 +383,18 @@ for _name in (
     "slim.evaluation.evaluation",
 ):
     HANDLERS[_name] = _slim_evaluate
+def _hyperparameters(machine: Machine, call: Call) -> Value:
+    """``HParams``: numbers and names may be given anew on the command line, but not functions and classes."""
+    made = ApiObject("tf.contrib.training.HParams", call.site)
+    for name, value in call.kwargs.items():
+        if isinstance(value, Function | ClassValue | Partial):
+            made.slots[name] = value
+    return made
+
+
 HANDLERS.update(
     {
+        "tf.contrib.training.HParams": _hyperparameters,
         "tf.get_default_session": _get_session,
         "keras.backend.get_session": _get_session,
         "tf.train.Supervisor": _supervisor,
