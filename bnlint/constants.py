@@ -87,16 +87,23 @@ def untold(call: NormCall, trace: Trace) -> str | None:
     carriers = dict(_carriers(call, frames, trace))
     for frame in frames:
         for name in _parameters(frame.node):
-            if is_phase_name(name) and carriers.get(frame) != name and not _is_consulted_mode(frame, name):
+            if is_phase_name(name) and carriers.get(frame) != name and not _decides_otherwise(frame, name):
                 return name
     return None
 
 
-def _is_consulted_mode(frame: Frame, name: str) -> bool:
-    """A mode decides many things; that it does not decide about the layer is no broken promise."""
-    return name == "mode" and any(
-        isinstance(node, ast.Name) and node.id == name for node in ast.walk(frame.node or ast.Pass())
+def _decides_otherwise(frame: Frame, name: str) -> bool:
+    """Whether a function asks a phase parameter about other things than the layer: then that is what it is for.
+
+    A mode decides many things; a flag is asked in conditions.
+    """
+    definition = frame.node or ast.Pass()
+    asked = (
+        [definition]
+        if name == "mode"
+        else [node.test for node in ast.walk(definition) if isinstance(node, ast.If | ast.IfExp)]
     )
+    return any(isinstance(node, ast.Name) and node.id == name for part in asked for node in ast.walk(part))
 
 
 def _carriers(call: NormCall, frames: list[Frame], trace: Trace) -> Iterator[tuple[Frame, str]]:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from bnlint.dataflow import Guards, Value
-from bnlint.interpreter.store import Written
+from bnlint.interpreter.store import Watch, Written
 from bnlint.interpreter.values import Scope
 
 STEPS = 200_000
@@ -35,11 +35,15 @@ class Signal(enum.Enum):
 
 @dataclass(slots=True)
 class Exit:
-    """A branch that left early: under which guards, with what value, having written what."""
+    """A branch that left early: under which guards, with what value, having written what.
+
+    ``watch`` notes what the others write afterwards, which the branch has not seen.
+    """
 
     guards: Guards
     value: Value | None
     written: Written
+    watch: Watch
 
 
 @dataclass(slots=True)

@@ -194,6 +194,8 @@ def _run(machine: Machine, function: Function, made: Call) -> Value:
             return _generator_manager(machine, function, made)
         return _finish(machine, function, machine.execute(node.body, scope), saved[2])
     finally:
+        for left in machine.activation.exits:
+            machine.store.unwatch(left.watch)
         machine.frame, machine.activation, machine.guards, machine.depth = saved
         machine.running[node] = running
 

@@ -14,7 +14,7 @@ from bnlint.dataflow import Choice, Const, Context, Frame, Guard, Guards, Node, 
 from bnlint.findings import Location
 from bnlint.interpreter import attributes, calls, expressions, statements
 from bnlint.interpreter.activation import STEPS, Activation, BudgetExceeded, Exit, Signal
-from bnlint.interpreter.store import Store, Written, choice, merged
+from bnlint.interpreter.store import MISSING, Store, Written, choice, merged
 from bnlint.interpreter.values import (
     ApiObject,
     ApiRef,
@@ -261,25 +261,27 @@ class Machine:
     def _leave(self, signal: Signal, guards: Guards, value: Value | None, written: Written) -> None:
         activation = self.activation
         if signal is Signal.RETURN:
-            activation.exits.append(Exit(guards[len(activation.base) :], value, written))
+            activation.exits.append(Exit(guards[len(activation.base) :], value, written, self.store.watch()))
         elif activation.loop_exits:
             start = len(activation.loop_bases[-1])
-            activation.loop_exits[-1].append(Exit(guards[start:], None, written))
+            activation.loop_exits[-1].append(Exit(guards[start:], None, written, self.store.watch()))
 
     def rejoin(self, exits: list[Exit], base: Guards, ended: bool) -> None:
         """Merge the state of branches that left early into the present one; ``ended`` if it is dead."""
         here = self.guards[len(base) :]
         self.guards = base
-        if ended and exits:
-            self.store.apply(exits[-1].written)
-            here = exits.pop().guards
         for left in exits:
-            for (holder, key), content in left.written.items():
-                present = holder.slots.get(key)
-                options = [(left.guards, content)]
-                if present is not None:
-                    options.append((here, present))
-                self.store.write(holder, key, merged(options))
+            self.store.unwatch(left.watch)
+        if ended and exits:
+            last = exits.pop()
+            self.store.apply(last.watch.before)
+            self.store.apply(last.written)
+            here = last.guards
+        for left in exits:
+            for (holder, key), content in {**left.watch.before, **left.written}.items():
+                present = holder.slots.get(key, MISSING)
+                if present is not content:
+                    self.store.write(holder, key, merged([(left.guards, content), (here, present)]))
 
     # -- services for frameworks -------------------------------------------------------------------
 

@@ -21,21 +21,48 @@ Written = dict[Mark, Any]
 """What a branch wrote: the new content of each slot."""
 
 
+class Watch:
+    """What stood in the slots that were written since a branch left early."""
+
+    __slots__ = ("before", "begun")
+
+    def __init__(self) -> None:
+        self.before: Written = {}
+        self.begun = Mutable.clock + 1
+        """The clock when it began: what is made later was not there for the branch that left."""
+
+
 class Store:
     """All writes go through here, so that a branch can be undone."""
 
-    __slots__ = ("_begun", "_journals")
+    __slots__ = ("_begun", "_journals", "_watches")
 
     def __init__(self) -> None:
         self._journals: list[Written] = []
         self._begun: list[int] = []
         """The clock when each open branch began."""
+        self._watches: list[Watch] = []
+
+    def watch(self) -> Watch:
+        """Begin to note what is overwritten."""
+        watch = Watch()
+        Mutable.clock += 1
+        self._watches.append(watch)
+        return watch
+
+    def unwatch(self, watch: Watch) -> None:
+        """Stop noting."""
+        if watch in self._watches:
+            self._watches.remove(watch)
 
     def write(self, holder: Mutable, key: Any, content: Any) -> None:
         """Set a slot, or clear it with MISSING."""
         slots = holder.slots
         if self._begun and holder.born < self._begun[-1]:
             self._journals[-1].setdefault((holder, key), slots.get(key, MISSING))
+        for watch in self._watches:
+            if holder.born < watch.begun:
+                watch.before.setdefault((holder, key), slots.get(key, MISSING))
         if content is MISSING:
             slots.pop(key, None)
         else:

@@ -138,10 +138,6 @@ def test_flow(phases: Phases, source: str, expected: list[Any]) -> None:
     assert phases(source) == expected
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="a branch that leaves early is joined with what the others write afterwards only where it wrote, too",
-)
 @pytest.mark.parametrize(("source", "expected"), _table(EARLY))
 def test_early_exit(phases: Phases, source: str, expected: list[Any]) -> None:
     assert phases(source) == expected

@@ -210,6 +210,40 @@ OPERATORS = {
     "deleted name": ("a = True\ndel a\nnorm(a)", ["?a"]),
 }  # fmt: skip
 
+LIBRARY = {
+    "Namespace": ("import argparse\na = argparse.Namespace(p=True)\nnorm(a.p)\na.p = False\nnorm(a.p)", [True, False]),
+    "SimpleNamespace": ("from types import SimpleNamespace as N\nnorm(N(p=1).p)", [1]),
+    "EasyDict": ("from easydict import EasyDict\nnorm(EasyDict({'p': 1}).p)", [1]),
+    "copy of a list": ("import copy\na = [1]\nb = copy.copy(a)\nb.append(2)\nnorm(a)", [[1]]),
+    "deep copy of a dictionary": ("import copy\na = {'p': 1}\nb = copy.deepcopy(a)\nb['p'] = 2\nnorm(a['p']); norm(b['p'])", [1, 2]),
+    "copy of an object": ("import copy\nclass A: p = 1\na = A()\nb = copy.copy(a)\nb.p = 2\nnorm(a.p); norm(b.p)", [1, 2]),
+    "copy of a number": ("import copy\nnorm(copy.copy(1))", [1]),
+    "OrderedDict": ("from collections import OrderedDict\nnorm(OrderedDict([('p', 1)]))", [{"p": 1}]),
+    "list methods": ("a = [1, 2]\nb = a.copy()\nb.clear()\nnorm(a); norm(b)", [[1, 2], []]),
+    "list extended by something unknown": ("a = [1]\na.extend(anything)\nnorm(a)", [[1, "?anything", ...]]),
+    "list plus something unknown": ("norm([1] + anything)", [[1, "?anything", ...]]),
+    "augmented by something unknown": ("a = [1]\na += anything\nnorm(len(a) == 1)", ["<equal>"]),
+    "pop of an open list": ("a = [1]\na += anything\nnorm(a.pop() is None)", ["<equal>"]),
+    "callable": ("norm(callable(len)); norm(callable(1))", [True, False]),
+    "isinstance of containers": ("norm(isinstance([], list)); norm(isinstance({}, (list, dict))); norm(isinstance('a', bytes)); norm(isinstance(True, int)); norm(isinstance(x, dict))", [True, True, False, True, False]),
+    "isinstance of something unknown": ("norm(isinstance(anything, dict))", ["?"]),
+    "pow": ("norm(pow(2, 3)); norm(pow(10, 10 ** 10))", [8, "?"]),
+    "wide template": ("norm('%99999d' % 1); norm('{:99999}'.format(1))", ["?", "?"]),
+    "huge product": ("a = 3\nfor i in [1] * 30: a = a * a\nnorm(a is None)", ["<equal>"]),
+    "huge list": ("a = [1, 2]\nfor i in [1] * 30: a = a + a\nnorm(len(a) == 0)", ["<equal>"]),
+    "negative index of an open list": ("a = [1]\na += anything\nnorm(a[-1] is None); norm(a[0])", ["<equal>", 1]),
+    "item of a choice": ("d = {'a': 1} if anything else {'a': 2}\nnorm(d['a'])", [{1, 2}]),
+    "unpacking of a choice": ("a, b = (1, 2) if anything else (3, 4)\nnorm(b)", [{2, 4}]),
+    "setting an item": ("a = [1, 2]\na[1] = 3\na[-2] = 0\nnorm(a)", [[0, 3]]),
+    "setting an unknown item": ("a = [1]\na[anything] = 2\nnorm(len(a) == 1)", ["<equal>"]),
+    "zip of different lengths": ("norm(list(zip([1, 2], [3])))", [[(1, 3)]]),
+    "sum of tuples": ("norm((1,) + (2,))", [(1, 2)]),
+    "name of a function": ("def f(): pass\nclass A: pass\nnorm(f.__name__); norm(A.__name__)", ["f", "A"]),
+    "attributes of a partial": ("import functools\ndef f(): return 1\nnorm(functools.partial(f).func())", [1]),
+    "attribute of a choice": ("class A: p = 1\nclass B: p = 2\na = A() if anything else B()\nnorm(a.p)", [{1, 2}]),
+    "attribute set on a choice": ("class A: p = 1\na, b = A(), A()\na.p = b.p = 1\nc = a if anything else b\nc.p = 2\nnorm(a.p is None)", ["<equal>"]),
+}  # fmt: skip
+
 UNKNOWN = {
     "undefined name": ("norm(nobody_knows)", ["?nobody_knows"]),
     "argparse": (
@@ -239,7 +273,7 @@ def _table(*tables: dict[str, tuple[str, list[Any]]]) -> list[Any]:
 
 
 @pytest.mark.parametrize(
-    ("source", "expected"), _table(FUNCTIONS, CLASSES, CONTAINERS, TEXT, OPERATORS, UNKNOWN)
+    ("source", "expected"), _table(FUNCTIONS, CLASSES, CONTAINERS, TEXT, OPERATORS, LIBRARY, UNKNOWN)
 )
 def test_value(phases: Phases, source: str, expected: list[Any]) -> None:
     assert phases(source) == expected
