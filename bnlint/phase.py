@@ -36,7 +36,7 @@ _PHASE_NAMES = frozenset(
     "isbntrain bnistraining bnistrain trainbn isbntraining phasetraining learningphase".split()
 )
 _EVALUATING = frozenset(
-    "test tests testing tester eval evals evaluate evaluates evaluation evaluating evaluator valid validate "
+    "test tests testing tester eval evals evaluate evaluates evaluation evaluating evaluator vali valid validate "
     "validation validating validator val dev devel cv holdout heldout infer inference inferring predict predicts "
     "prediction predicting predictor score demo serve serving deploy".split()
 )
@@ -183,7 +183,7 @@ def _evidence(run: Run, trace: Trace) -> Iterator[Reason]:
     trainings = training_runs(trace)
     yield from _by_names(run)
     yield from _by_data(run, trainings, trace)
-    yield from _by_results(run, trace)
+    yield from _by_results(run, trainings, trace)
     if not trainings and not any(True for _ in trace.of(TrainStep)):
         restores = [context for save in trace.of(Save) for context in save.restores]
         if restores:
@@ -233,7 +233,8 @@ def _by_data(run: Run, trainings: list[Run], trace: Trace) -> Iterator[Reason]:
     if named is not None:
         text = f"it is fed `{named.text}`" if named.text else "it is fed evaluation data"
         yield Reason(2, text, named.site)
-    fed = _data(run)
+    needed = executions(trace)[run].nodes
+    fed = {key: value for key, value in _data(run).items() if not isinstance(key, Node) or key in needed}
     same = other = None
     for training in trainings:
         theirs = _data(training)
@@ -251,16 +252,26 @@ def _by_data(run: Run, trainings: list[Run], trace: Trace) -> Iterator[Reason]:
             yield from _by_siblings(run, trace)
 
 
-def _by_results(run: Run, trace: Trace) -> Iterator[Reason]:
-    """What the results of a run are called: ``val_loss``, ``test_acc``; but not ``loss_val``, a value."""
-    for name in _results(run, trace):
-        first, *rest = words(name) or ("",)
-        if rest and first in _EVALUATED and not _TRAINING & set(rest):
+def _by_results(run: Run, trainings: list[Run], trace: Trace) -> Iterator[Reason]:
+    """What the results of a run are called: ``val_loss``, ``test_acc``; but not ``loss_val``, a value.
+
+    Where results of training are called the same, or nothing trains, the word may mean something else.
+    """
+    found = {name: first for name in _results(run, trace) if (first := _first_word(name)) in _EVALUATED}
+    used = {_first_word(name) for training in trainings for name in _results(training, trace)}
+    for name, first in found.items():
+        if trainings and first not in used and not _TRAINING & set(words(name)):
             yield Reason(2, f"its result is `{name}`", run.site)
             return
 
 
-_EVALUATED = frozenset("test val valid validation eval dev".split())
+def _first_word(name: str) -> str:
+    """The first of several words."""
+    found = words(name)
+    return found[0] if len(found) > 1 else ""
+
+
+_EVALUATED = frozenset("test val vali valid validation eval dev".split())
 
 
 def _results(run: Run, trace: Trace) -> tuple[str, ...]:

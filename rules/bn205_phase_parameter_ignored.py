@@ -178,7 +178,8 @@ def _is_default(call: NormCall, function: Frame, parameter: ast.arg) -> bool:
     ]
     site = call.phase.site if isinstance(call.phase, Const) else None
     return any(
-        default is not None and arg is parameter and function.locate(default) == site for arg, default in pairs
+        default is not None and arg is parameter and function.locate(default) == site
+        for arg, default in pairs
     )
 
 

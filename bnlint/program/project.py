@@ -27,6 +27,7 @@ class Project:
     def __init__(self, root: Path) -> None:
         self.root = root
         self._known: dict[tuple[Path, str], Path | None] = {}
+        self._listed: dict[Path, dict[str, Path]] = {}
 
     def find(self, importer: Path, dotted: str, level: int, entry: Path | None = None) -> Path | None:
         """The file, or the folder of a package without ``__init__.py``, that an import means."""
@@ -39,7 +40,15 @@ class Project:
             found = self.inside(folder, dotted)
             if found is not None and found != importer:
                 return found
-        return None
+        return self._in_other_case(importer.parent, dotted, importer)
+
+    def _in_other_case(self, folder: Path, name: str, importer: Path) -> Path | None:
+        """The module beside the importer that is meant where upper and lower case are one."""
+        listed = self._listed.get(folder)
+        if listed is None:
+            listed = self._listed[folder] = {child.name.lower(): child for child in folder.glob("*.py")}
+        found = listed.get(f"{name.lower()}.py")
+        return found if found != importer else None
 
     def _search(self, importer: Path, entry: Path | None) -> Iterable[Path]:
         folders = [self.root, self.root / "src", importer.parent]
@@ -55,7 +64,7 @@ class Project:
         if key not in self._known:
             target = folder.joinpath(*dotted.split("."))
             module = target.with_name(target.name + ".py")
-            self._known[key] = module if module.is_file() else self._package(target) or _in_other_case(module)
+            self._known[key] = module if module.is_file() else self._package(target)
         return self._known[key]
 
     def _package(self, folder: Path) -> Path | None:
@@ -63,15 +72,6 @@ class Project:
         if initial.is_file():
             return initial
         return folder if folder.is_dir() and folder != self.root and _has_python(folder) else None
-
-
-def _in_other_case(module: Path) -> Path | None:
-    """The file of that name where upper and lower case are one, as on the author's machine."""
-    wanted = module.name.lower()
-    try:
-        return next((child for child in module.parent.iterdir() if child.name.lower() == wanted), None)
-    except OSError:
-        return None
 
 
 def _has_python(folder: Path) -> bool:

@@ -31,6 +31,8 @@ FINDS = {
     "as Python 2, beside the importer": (("n/a.py", "n/b.py"), "n/a.py", "b", 0, "n/b.py"),
     "as Python 2, above the importer": (("n/b.py", "n/m/a.py"), "n/m/a.py", "b", 0, "n/b.py"),
     "root before the importer's folder": (("n/a.py", "n/b.py", "b.py"), "n/a.py", "b", 0, "b.py"),
+    "in another case": (("a.py", "B.py"), "a.py", "b", 0, "B.py"),
+    "exact before another case": (("n/a.py", "n/B.py", "b.py"), "n/a.py", "b", 0, "b.py"),
     "one dot": (("n/a.py", "n/b.py", "b.py"), "n/a.py", "b", 1, "n/b.py"),
     "one dot alone": (("n/__init__.py", "n/a.py"), "n/a.py", "", 1, "n/__init__.py"),
     "one dot alone, no init": (("n/a.py",), "n/a.py", "", 1, "n"),

@@ -383,6 +383,8 @@ for _name in (
     "slim.evaluation.evaluation",
 ):
     HANDLERS[_name] = _slim_evaluate
+
+
 def _hyperparameters(machine: Machine, call: Call) -> Value:
     """``HParams``: numbers and names may be given anew on the command line, but not functions and classes."""
     made = ApiObject("tf.contrib.training.HParams", call.site)
