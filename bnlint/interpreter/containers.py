@@ -171,14 +171,12 @@ class Items:
     counted: bool = False
     """Whether they are the numbers of a ``range``."""
     hint: str = ""
-    shape: int = 0
-    """How many parts each item has, 0 if it is not a tuple."""
+    element: Value | None = None
+    """What any item is, where that can be said."""
 
     def other(self) -> Value:
         """An item that is not known."""
-        if self.shape:
-            return Tuple(Unknown(self.hint, contents((self.of,))) for _ in range(self.shape))
-        return Unknown(self.hint, contents((self.of,)))
+        return self.element or Unknown(self.hint, contents((self.of,)))
 
 
 def iterate(machine: Machine, value: Value, node: ast.expr | None, scope: Scope) -> Items:
@@ -194,6 +192,9 @@ def iterate(machine: Machine, value: Value, node: ast.expr | None, scope: Scope)
         return Items([key for key, _, _ in value.entries()], value.open, value, hint=hint)
     if isinstance(value, Const) and isinstance(value.value, str):
         return Items([Const(letter) for letter in value.value[:64]], len(value.value) > 64, value)
+    if isinstance(value, Node):
+        element = machine.interned(("element", value), lambda: machine.node("element", (value,), value.site))
+        return Items([], True, value, hint=hint, element=element)
     return Items([], True, value, hint=hint)
 
 
