@@ -233,8 +233,10 @@ def _by_data(run: Run, trainings: list[Run], trace: Trace) -> Iterator[Reason]:
     if named is not None:
         text = f"it is fed `{named.text}`" if named.text else "it is fed evaluation data"
         yield Reason(2, text, named.site)
-    needed = executions(trace)[run].nodes
-    fed = {key: value for key, value in _data(run).items() if not isinstance(key, Node) or key in needed}
+    fed = _data(run)
+    if any(fed.get(key) is value for training in trainings for key, value in _data(training).items()):
+        needed = execution(run.fetches, World(run.guards)).nodes
+        fed = {key: value for key, value in fed.items() if not isinstance(key, Node) or key in needed}
     same = other = None
     for training in trainings:
         theirs = _data(training)
