@@ -11,9 +11,9 @@ from bnlint.dataflow import Const, Node, Op, Unknown, Value, sources
 from bnlint.findings import Location
 from bnlint.frameworks.library import Framework, Handler
 from bnlint.frameworks.tensorflow1 import signatures
-from bnlint.frameworks.tensorflow1.graph import text
 from bnlint.frameworks.tensorflow1.norms import apply_norm
 from bnlint.frameworks.tensorflow1.state import graph, joined, make_variable, scope
+from bnlint.frameworks.tensorflow1.table import text
 from bnlint.interpreter.machine import Machine
 from bnlint.interpreter.values import (
     FALSE,

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import bnlint.frameworks
 from bnlint.dataflow import Const, Node, Unknown, Value
 from bnlint.findings import Location
-from bnlint.interpreter import builtins
+from bnlint.interpreter import builtins, methods
 from bnlint.interpreter.values import (
     ApiObject,
     ApiRef,
@@ -163,7 +163,7 @@ class Library:
         if isinstance(receiver, Dict):
             return self._builtin_method(machine, "dict", name, call)
         if isinstance(receiver, Const) and isinstance(receiver.value, str):
-            return builtins.text_method(machine, receiver.value, name, call)
+            return methods.text_method(machine, receiver.value, name, call)
         if isinstance(receiver, ApiObject):
             handler = self._handlers.get(f"{receiver.kind}.{name}")
             if handler is not None:

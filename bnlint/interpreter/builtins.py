@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from bnlint.dataflow import Choice, Const, Node, Unknown, Value
 from bnlint.interpreter.attributes import set_attribute
-from bnlint.interpreter.containers import item, iterate, merge, put
-from bnlint.interpreter.operators import MOST, binary, is_wide
-from bnlint.interpreter.store import MISSING, optional, otherwise
+from bnlint.interpreter.containers import iterate, merge, put
+from bnlint.interpreter.operators import binary
+from bnlint.interpreter.store import optional
 from bnlint.interpreter.values import (
     FALSE,
     NONE,
@@ -48,7 +48,9 @@ COUNTABLE = 32
 """A ``range`` of more numbers than this is not counted out."""
 
 
-def _handles(*names: str) -> Callable[[Handler], Handler]:
+def handles(*names: str) -> Callable[[Handler], Handler]:
+    """Register a handler for canonical names."""
+
     def add(handler: Handler) -> Handler:
         for name in names:
             HANDLERS[name] = handler
@@ -57,16 +59,15 @@ def _handles(*names: str) -> Callable[[Handler], Handler]:
     return add
 
 
-def _items(machine: Machine, value: Value | None) -> tuple[tuple[Value, ...], bool]:
+def items_of(machine: Machine, value: Value | None) -> tuple[tuple[Value, ...], bool]:
     """The known items of a sequence and whether there may be more."""
-
     if value is None:
         return (), False
     items = iterate(machine, value, None, machine.activation.scope)
     return tuple(items.known), items.more
 
 
-@_handles("builtins.range", "builtins.xrange")
+@handles("builtins.range", "builtins.xrange")
 def _range(machine: Machine, call: Call) -> Value:
     bounds = [machine.constant(argument) for argument in call.args]
     if (
@@ -83,9 +84,9 @@ def _range(machine: Machine, call: Call) -> Value:
     return Range(contents(call.args), 0 if len(call.args) == 1 else None, None)
 
 
-@_handles("builtins.enumerate")
+@handles("builtins.enumerate")
 def _enumerate(machine: Machine, call: Call) -> Value:
-    items, more = _items(machine, call.get(0, "iterable"))
+    items, more = items_of(machine, call.get(0, "iterable"))
     start = machine.constant(call.get(1, "start"))
     first = start if isinstance(start, int) else 0
     if not items:
@@ -96,9 +97,9 @@ def _enumerate(machine: Machine, call: Call) -> Value:
     return List(made, more)
 
 
-@_handles("builtins.zip", "itertools.izip", "itertools.zip_longest")
+@handles("builtins.zip", "itertools.izip", "itertools.zip_longest")
 def _zip(machine: Machine, call: Call) -> Value:
-    columns = [_items(machine, argument) for argument in call.args]
+    columns = [items_of(machine, argument) for argument in call.args]
     known = [items for items, more in columns if items]
     if not known:
         return machine.unknown("zip", *call.values()) if call.values() else List()
@@ -114,7 +115,7 @@ def _zip(machine: Machine, call: Call) -> Value:
     return List(rows, all(more for _, more in columns))
 
 
-@_handles("builtins.len")
+@handles("builtins.len")
 def _len(machine: Machine, call: Call) -> Value:
     value = machine.settle(call.args[0]) if call.args else Unknown()
     if isinstance(value, Tuple) or (isinstance(value, List) and not value.open):
@@ -130,7 +131,7 @@ def _len(machine: Machine, call: Call) -> Value:
     return machine.call(special, [], {}, call.site) if special else machine.unknown("len", value)
 
 
-@_handles(
+@handles(
     "builtins.list",
     "builtins.set",
     "builtins.frozenset",
@@ -146,14 +147,14 @@ def _list(machine: Machine, call: Call) -> Value:
         return (
             List([value] if isinstance(value, Choice) else [], True) if isinstance(value, Choice) else value
         )
-    items, more = _items(machine, value)
+    items, more = items_of(machine, value)
     if call.name == "builtins.sorted":
-        return List(_sorted(machine, items, call), more)
+        return List(in_order(machine, items, call), more)
     ordered = reversed(items) if call.name == "builtins.reversed" else items
     return List(ordered, more)
 
 
-def _sorted(machine: Machine, items: tuple[Value, ...], call: Call) -> list[Value]:
+def in_order(machine: Machine, items: tuple[Value, ...], call: Call) -> list[Value]:
     """The items in their order if that is known, else as they are."""
     if not all(isinstance(item, Const) for item in items):
         return list(items)
@@ -165,15 +166,15 @@ def _sorted(machine: Machine, items: tuple[Value, ...], call: Call) -> list[Valu
         return list(items)
 
 
-@_handles("builtins.tuple")
+@handles("builtins.tuple")
 def _tuple(machine: Machine, call: Call) -> Value:
     if not call.args:
         return Tuple(())
-    items, more = _items(machine, call.args[0])
+    items, more = items_of(machine, call.args[0])
     return List(items, True) if more else Tuple(items)
 
 
-@_handles("builtins.dict", "collections.OrderedDict", "collections.defaultdict")
+@handles("builtins.dict", "collections.OrderedDict", "collections.defaultdict")
 def _dict(machine: Machine, call: Call) -> Value:
     made = Dict(open=call.open)
     given = call.args[1:] if call.name == "collections.defaultdict" else call.args
@@ -184,7 +185,7 @@ def _dict(machine: Machine, call: Call) -> Value:
         if isinstance(pairs, Dict):
             merge(machine, made, pairs)
             continue
-        items, more = _items(machine, pairs)
+        items, more = items_of(machine, pairs)
         for pair in items:
             if isinstance(pair, Tuple) and len(pair.items) == 2:
                 put(machine, made, pair.items[0], pair.items[1], None)
@@ -198,7 +199,7 @@ def _dict(machine: Machine, call: Call) -> Value:
     return made
 
 
-@_handles(
+@handles(
     "builtins.bool",
     "builtins.int",
     "builtins.float",
@@ -246,7 +247,7 @@ def _pure(machine: Machine, call: Call) -> Value:
     return machine.unknown(name, *call.args)
 
 
-@_handles(
+@handles(
     "builtins.print",
     "builtins.open",
     "builtins.input",
@@ -263,7 +264,7 @@ def _opaque(machine: Machine, call: Call) -> Value:
     return machine.unknown(call.name.rpartition(".")[2])
 
 
-@_handles("builtins.isinstance", "builtins.issubclass")
+@handles("builtins.isinstance", "builtins.issubclass")
 def _isinstance(machine: Machine, call: Call) -> Value:
     value, wanted = (*call.args, Unknown(), Unknown())[:2]
     value = machine.settle(value)
@@ -302,7 +303,7 @@ def _python_type(value: Value) -> str | None:
     return "list" if isinstance(value, List) else {Tuple: "tuple", Dict: "dict"}.get(type(value))
 
 
-@_handles("builtins.getattr")
+@handles("builtins.getattr")
 def _getattr(machine: Machine, call: Call) -> Value:
     if len(call.args) < 2:
         return Unknown()
@@ -325,14 +326,14 @@ def _has(machine: Machine, holder: Value, name: str) -> bool | None:
     return None
 
 
-@_handles("builtins.hasattr")
+@handles("builtins.hasattr")
 def _hasattr(machine: Machine, call: Call) -> Value:
     name = machine.constant(call.args[1]) if len(call.args) > 1 else None
     found = _has(machine, call.args[0], name) if isinstance(name, str) else None
     return Unknown("hasattr") if found is None else (TRUE if found else FALSE)
 
 
-@_handles("builtins.setattr")
+@handles("builtins.setattr")
 def _setattr(machine: Machine, call: Call) -> Value:
     if len(call.args) == 3:
         name = machine.constant(call.args[1])
@@ -341,7 +342,7 @@ def _setattr(machine: Machine, call: Call) -> Value:
     return NONE
 
 
-@_handles("builtins.callable")
+@handles("builtins.callable")
 def _callable(machine: Machine, call: Call) -> Value:
     value = machine.settle(call.args[0]) if call.args else Unknown()
     if isinstance(value, Function | Method | Partial | ClassValue | Builtin | ApiRef):
@@ -349,18 +350,18 @@ def _callable(machine: Machine, call: Call) -> Value:
     return FALSE if isinstance(value, Const | List | Dict | Tuple | Node) else Unknown()
 
 
-@_handles("builtins.type")
+@handles("builtins.type")
 def _type(machine: Machine, call: Call) -> Value:
     value = machine.settle(call.args[0]) if call.args else Unknown()
     return value.cls if isinstance(value, Instance) else Unknown("type")
 
 
-@_handles("builtins.map", "builtins.filter")
+@handles("builtins.map", "builtins.filter")
 def _map(machine: Machine, call: Call) -> Value:
     if len(call.args) < 2:
         return Unknown()
     function = call.args[0]
-    columns = [_items(machine, argument) for argument in call.args[1:]]
+    columns = [items_of(machine, argument) for argument in call.args[1:]]
     more = any(more for _, more in columns)
     rows = list(zip(*(items for items, _ in columns), strict=False))[:COUNTABLE]
     if not rows and more:
@@ -370,11 +371,11 @@ def _map(machine: Machine, call: Call) -> Value:
     return List([machine.call(function, row, {}, call.site) for row in rows], more)
 
 
-@_handles("functools.reduce", "builtins.reduce")
+@handles("functools.reduce", "builtins.reduce")
 def _reduce(machine: Machine, call: Call) -> Value:
     if len(call.args) < 2:
         return Unknown()
-    items, _ = _items(machine, call.args[1])
+    items, _ = items_of(machine, call.args[1])
     values = [*call.args[2:3], *items]
     if not values:
         return machine.unknown("", *call.args)
@@ -384,37 +385,38 @@ def _reduce(machine: Machine, call: Call) -> Value:
     return result
 
 
-@_handles("functools.partial")
+@handles("functools.partial")
 def _partial(machine: Machine, call: Call) -> Value:
     if not call.args:
         return Unknown()
     return Partial(call.args[0], tuple(call.args[1:]), dict(call.kwargs))
 
 
-@_handles("functools.wraps")
+@handles("functools.wraps")
 def _wraps(machine: Machine, call: Call) -> Value:
     return ApiRef("functools.wraps")
 
 
-@_handles("builtins.property")
+@handles("builtins.property")
 def _property(machine: Machine, call: Call) -> Value:
     function = call.get(0, "fget")
     return Property(function) if isinstance(function, Function) else Unknown("property")
 
 
-@_handles("builtins.staticmethod", "builtins.classmethod")
+@handles("builtins.staticmethod", "builtins.classmethod")
 def _static(machine: Machine, call: Call) -> Value:
     return Static(call.args[0], call.name == "builtins.classmethod") if call.args else Unknown()
 
 
-@_handles("builtins.next")
+@handles("builtins.next")
 def _next(machine: Machine, call: Call) -> Value:
-    items, _ = _items(machine, call.args[0] if call.args else None)
+    items, _ = items_of(machine, call.args[0] if call.args else None)
     return items[0] if len(items) == 1 else machine.unknown("", *call.args)
 
 
-@_handles("copy.copy", "copy.deepcopy")
-def _copy(machine: Machine, call: Call) -> Value:
+@handles("copy.copy", "copy.deepcopy")
+def shallow_copy(machine: Machine, call: Call) -> Value:
+    """A copy with the same content."""
     value = machine.settle(call.args[0]) if call.args else Unknown()
     if isinstance(value, List):
         return List(value.items, value.open)
@@ -430,7 +432,7 @@ def _copy(machine: Machine, call: Call) -> Value:
     return value
 
 
-@_handles("collections.namedtuple", "typing.NamedTuple")
+@handles("collections.namedtuple", "typing.NamedTuple")
 def _namedtuple(machine: Machine, call: Call) -> Value:
     fields = machine.settle(call.get(1, "field_names") or Unknown())
     if isinstance(fields, Const) and isinstance(fields.value, str):
@@ -447,18 +449,18 @@ def _namedtuple(machine: Machine, call: Call) -> Value:
     return Builtin("namedtuple", make)
 
 
-@_handles("argparse.ArgumentParser.parse_args", "argparse.ArgumentParser.parse_known_args")
+@handles("argparse.ArgumentParser.parse_args", "argparse.ArgumentParser.parse_known_args")
 def _arguments(machine: Machine, call: Call) -> Value:
     parsed = machine.interned(("parsed", call.receiver), lambda: Unknown("args"))
     return Tuple([parsed, Unknown()]) if call.name.endswith("known_args") else parsed
 
 
-@_handles("argparse.ArgumentParser")
+@handles("argparse.ArgumentParser")
 def _parser(machine: Machine, call: Call) -> Value:
     return ApiObject("argparse.ArgumentParser", call.site)
 
 
-@_handles("argparse.Namespace", "types.SimpleNamespace", "easydict.EasyDict")
+@handles("argparse.Namespace", "types.SimpleNamespace", "easydict.EasyDict")
 def _namespace(machine: Machine, call: Call) -> Value:
     made = ApiObject(call.name, call.site)
     made.slots.update(call.kwargs)
@@ -469,179 +471,3 @@ def _namespace(machine: Machine, call: Call) -> Value:
                 if isinstance(name, str):
                     made.slots[name] = value
     return made
-
-
-# -- methods of lists, dictionaries and texts -----------------------------------------------------------
-
-
-@_handles("builtins.list.append", "builtins.list.add")
-def _append(machine: Machine, call: Call) -> Value:
-    if isinstance(call.receiver, List) and call.args:
-        machine.store.write(call.receiver, "items", (*call.receiver.items, call.args[0]))
-    return NONE
-
-
-@_handles("builtins.list.extend", "builtins.list.update")
-def _extend(machine: Machine, call: Call) -> Value:
-    if isinstance(call.receiver, List) and call.args:
-        items, more = _items(machine, call.args[0])
-        if not items and more:
-            items = (machine.settle(call.args[0]),)
-        if len(call.receiver.items) + len(items) > MOST:
-            items, more = (), True
-        machine.store.write(call.receiver, "items", (*call.receiver.items, *items))
-        if more:
-            machine.store.write(call.receiver, "open", True)
-    return NONE
-
-
-@_handles("builtins.list.insert")
-def _insert(machine: Machine, call: Call) -> Value:
-    if isinstance(call.receiver, List) and len(call.args) == 2:
-        index = machine.constant(call.args[0])
-        items = list(call.receiver.items)
-        items.insert(index if isinstance(index, int) else len(items), call.args[1])
-        machine.store.write(call.receiver, "items", tuple(items))
-    return NONE
-
-
-@_handles("builtins.list.pop")
-def _pop(machine: Machine, call: Call) -> Value:
-    receiver = call.receiver
-    index = machine.constant(call.args[0]) if call.args else -1
-    if (
-        isinstance(receiver, List)
-        and isinstance(index, int)
-        and not (receiver.open and index < 0)
-        and -len(receiver.items) <= index < len(receiver.items)
-    ):
-        items = list(receiver.items)
-        value = items.pop(index)
-        machine.store.write(receiver, "items", tuple(items))
-        return value
-    return machine.unknown("", receiver or Unknown())
-
-
-@_handles(
-    "builtins.list.remove",
-    "builtins.list.clear",
-    "builtins.list.sort",
-    "builtins.list.reverse",
-    "builtins.list.discard",
-)
-def _remove(machine: Machine, call: Call) -> Value:
-    if isinstance(call.receiver, List):
-        if call.name.endswith("clear"):
-            machine.store.write(call.receiver, "items", ())
-        elif call.name.endswith("reverse"):
-            machine.store.write(call.receiver, "items", tuple(reversed(call.receiver.items)))
-        elif call.name.endswith("sort"):
-            items = call.receiver.items
-            machine.store.write(call.receiver, "items", tuple(_sorted(machine, items, call)))
-        elif call.args:
-            wanted = Dict.key(machine.settle(call.args[0]))
-            kept = list(call.receiver.items)
-            index = next((i for i, item in enumerate(kept) if Dict.key(item) == wanted), None)
-            if index is not None:
-                del kept[index]
-                machine.store.write(call.receiver, "items", tuple(kept))
-    return NONE
-
-
-@_handles("builtins.list.copy")
-def _list_copy(machine: Machine, call: Call) -> Value:
-    return List(call.receiver.items, call.receiver.open) if isinstance(call.receiver, List) else Unknown()
-
-
-@_handles(
-    "builtins.dict.items",
-    "builtins.dict.iteritems",
-    "builtins.dict.values",
-    "builtins.dict.itervalues",
-    "builtins.dict.keys",
-    "builtins.dict.iterkeys",
-)
-def _dict_items(machine: Machine, call: Call) -> Value:
-    if not isinstance(call.receiver, Dict):
-        return Unknown()
-    entries = call.receiver.entries()
-    kind = call.name.rpartition(".")[2].removeprefix("iter")
-    if kind == "items":
-        return List([Tuple([key, value]) for key, value, _ in entries], call.receiver.open)
-    return List([key if kind == "keys" else value for key, value, _ in entries], call.receiver.open)
-
-
-@_handles("builtins.dict.get", "builtins.dict.pop", "builtins.dict.setdefault")
-def _get(machine: Machine, call: Call) -> Value:
-
-    receiver = call.receiver
-    if not isinstance(receiver, Dict) or not call.args:
-        return Unknown()
-    key = call.args[0]
-    default = call.get(1, "default") or NONE
-    found = receiver.slots.get(Dict.key(machine.settle(key)))
-    if found is None:
-        if receiver.open or machine.constant(key) is None:
-            return item(machine, receiver, key, lambda: call.site)
-        if call.name.endswith("setdefault"):
-            put(machine, receiver, key, default, None)
-        return default
-    if optional(found):
-        found = otherwise(found, default)
-    if call.name.endswith("pop"):
-        machine.store.write(receiver, Dict.key(machine.settle(key)), MISSING)
-    return machine.settle(found) if isinstance(found, Value) else default
-
-
-@_handles("builtins.dict.update")
-def _update(machine: Machine, call: Call) -> Value:
-
-    if isinstance(call.receiver, Dict):
-        for argument in call.args:
-            merge(machine, call.receiver, argument)
-        for name, value in call.kwargs.items():
-            put(machine, call.receiver, Const(name), value, call.site_of(None, name))
-    return NONE
-
-
-@_handles("builtins.dict.copy")
-def _dict_copy(machine: Machine, call: Call) -> Value:
-    return _copy(machine, Call([call.receiver or Unknown()], {}, call.site))
-
-
-_TEXT = {
-    "lower", "upper", "strip", "lstrip", "rstrip", "replace", "startswith", "endswith", "title", "capitalize",
-    "split", "rsplit", "join", "format", "count", "find", "isdigit", "partition", "rpartition", "splitlines",
-}  # fmt: skip
-
-
-_LONG = 10_000
-"""Longer texts are not worth computing with."""
-
-
-def text_method(machine: Machine, text: str, name: str, call: Call) -> Value:
-    """A method of a known text."""
-    arguments: list[Any] = []
-    for argument in call.args:
-        value = machine.settle(argument)
-        if isinstance(value, List | Tuple) and not (isinstance(value, List) and value.open):
-            parts = [machine.constant(item) for item in value.items]
-            arguments.append(None if None in parts else parts)
-        else:
-            arguments.append(machine.constant(value))
-    keywords = {key: machine.constant(value) for key, value in call.kwargs.items()}
-    if is_wide(text) and (name == "format" or len(text) > _LONG):
-        return machine.unknown("", *call.args)
-    if name in _TEXT and None not in arguments and None not in keywords.values():
-        try:
-            result = getattr(text, name)(*arguments, **keywords)
-        except (TypeError, ValueError, IndexError, KeyError):
-            return machine.unknown("", *call.args)
-        if isinstance(result, list):
-            return List(Const(part) for part in result[:COUNTABLE])
-        if isinstance(result, tuple):
-            return Tuple(Const(part) for part in result)
-        if isinstance(result, str) and len(result) > _LONG:
-            return machine.unknown("", *call.args)
-        return Const(result)
-    return machine.unknown("", *call.args)

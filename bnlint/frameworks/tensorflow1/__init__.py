@@ -7,15 +7,29 @@ from __future__ import annotations
 
 from bnlint.dataflow import Value
 from bnlint.frameworks.library import Framework
-from bnlint.frameworks.tensorflow1 import graph, layers, norms, running, training
+from bnlint.frameworks.tensorflow1 import (
+    control,
+    graph,
+    layers,
+    norms,
+    operations,
+    running,
+    scopes,
+    table,
+    training,
+    variables,
+)
 from bnlint.interpreter.machine import Machine
 from bnlint.interpreter.values import ApiRef, Call, Instance, Method
+
+_PARTS = (control, graph, operations, scopes, variables)
+"""What fills the table: these parts do so when they are imported."""
 
 
 def _fallback(machine: Machine, call: Call) -> Value:
     if call.name.endswith("Optimizer"):
         return training.optimizer(machine, call)
-    return graph.fallback(machine, call)
+    return operations.fallback(machine, call)
 
 
 def _inherited(machine: Machine, instance: Instance, base: ApiRef, name: str) -> Value | None:
@@ -92,14 +106,14 @@ FRAMEWORK = Framework(
         "slim.losses": "slim.losses",
     },
     handlers={
-        **graph.HANDLERS,
+        **table.HANDLERS,
         **layers.HANDLERS,
         **norms.HANDLERS,
         **training.HANDLERS,
         **running.HANDLERS,
     },
-    properties={**graph.PROPERTIES, **running.PROPERTIES},
+    properties={**table.PROPERTIES, **running.PROPERTIES},
     fallback=_fallback,
     inherited=_inherited,
-    decorated={"slim.add_arg_scope": graph.with_scoped},
+    decorated={"slim.add_arg_scope": scopes.with_scoped},
 )

@@ -5,8 +5,8 @@ from __future__ import annotations
 from bnlint.dataflow import Const, Node, Op, Unknown, Value
 from bnlint.findings import Location
 from bnlint.frameworks.library import Handler
-from bnlint.frameworks.tensorflow1.graph import scoped_arguments, text, variable_scope
 from bnlint.frameworks.tensorflow1.norms import contrib_norm
+from bnlint.frameworks.tensorflow1.scopes import layer_scope, scoped_arguments, variable_scope
 from bnlint.frameworks.tensorflow1.state import (
     VariableScope,
     close_scope,
@@ -15,8 +15,8 @@ from bnlint.frameworks.tensorflow1.state import (
     open_scope,
     scope,
     state,
-    unique_scope,
 )
+from bnlint.frameworks.tensorflow1.table import text
 from bnlint.interpreter.machine import Machine
 from bnlint.interpreter.values import (
     NONE,
@@ -60,19 +60,6 @@ _PLAIN = {
 """Layers of ``tf.layers`` with weights."""
 
 
-def _scope_of(machine: Machine, given: Value | None, default: str) -> str | None:
-    value = machine.settle(given or NONE)
-    if isinstance(value, ApiObject):
-        absolute = value.slots.get("scope")
-        return absolute.name if isinstance(absolute, VariableScope) else None
-    name = text(machine, value)
-    if name is None:
-        if machine.truth(value) is not False:
-            return None
-        name = unique_scope(machine, default)
-    return joined(scope(machine).name, name)
-
-
 def _weighted(machine: Machine, inputs: Value, full: str | None, site: Location, api: str) -> Node:
     open_scope(machine, full)
     close_scope(machine, full)
@@ -95,7 +82,7 @@ def _contrib_layer(machine: Machine, call: Call) -> Value:
         return None if found is None else machine.settle(found)
 
     inputs = given("inputs", 0) or Unknown("inputs")
-    full = _scope_of(machine, given("scope"), _CONTRIB[short])
+    full = layer_scope(machine, given("scope"), _CONTRIB[short])
     output: Value = _weighted(machine, inputs, full, call.site, call.name)
     normalizer = given("normalizer_fn", _NORMALIZER_POSITION.get(short))
     if normalizer is not None and machine.truth(normalizer) is not False:
@@ -152,7 +139,7 @@ def _plain_layer(machine: Machine, call: Call) -> Value:
         made = ApiObject(call.name, call.site)
         made.slots["name"] = call.kwargs.get("name") or NONE
         return made
-    full = _scope_of(machine, call.kwargs.get("name"), short)
+    full = layer_scope(machine, call.kwargs.get("name"), short)
     output: Value = _weighted(machine, call.get(0, "inputs") or Unknown(), full, call.site, call.name)
     activation = call.kwargs.get("activation")
     if activation is not None and machine.truth(activation) is not False:
@@ -166,7 +153,7 @@ def _plain_call(machine: Machine, call: Call) -> Value:
     short = call.name.removesuffix(".__call__").removesuffix(".apply").rpartition(".")[2].lower()
     full = layer.slots.get("full")
     if full is None:
-        full = layer.slots["full"] = _scope_of(machine, layer.slots.get("name"), short) or f"?{id(layer)}"
+        full = layer.slots["full"] = layer_scope(machine, layer.slots.get("name"), short) or f"?{id(layer)}"
     return _weighted(machine, call.get(0, "inputs") or Unknown(), full, call.site, call.name)
 
 

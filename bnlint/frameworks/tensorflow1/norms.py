@@ -6,11 +6,10 @@ from bnlint.dataflow import Choice, Const, Node, Op, Unknown, Value
 from bnlint.findings import Location
 from bnlint.frameworks.library import Handler
 from bnlint.frameworks.tensorflow1 import signatures
-from bnlint.frameworks.tensorflow1.graph import make_assign, reuse_of, scoped_arguments, text
+from bnlint.frameworks.tensorflow1.scopes import layer_scope, reuse_of, scoped_arguments
 from bnlint.frameworks.tensorflow1.signatures import Signature
 from bnlint.frameworks.tensorflow1.state import (
     UPDATE_OPS,
-    VariableScope,
     add_to_collection,
     close_scope,
     graph,
@@ -18,11 +17,11 @@ from bnlint.frameworks.tensorflow1.state import (
     kept,
     make_variable,
     open_scope,
-    scope,
     state,
     unique_name,
-    unique_scope,
 )
+from bnlint.frameworks.tensorflow1.table import text
+from bnlint.frameworks.tensorflow1.variables import make_assign
 from bnlint.interpreter.machine import Machine
 from bnlint.interpreter.store import choice
 from bnlint.interpreter.values import (
@@ -40,20 +39,6 @@ from bnlint.interpreter.values import (
 from bnlint.trace import Arguments, NormCall, NormLayer, Origin, Updates
 
 HANDLERS: dict[str, Handler] = {}
-
-
-def _layer_scope(machine: Machine, given: Value | None, default: str) -> str | None:
-    """The full variable scope of a layer; None when its name is not known."""
-    value = machine.settle(given or NONE)
-    if isinstance(value, ApiObject):
-        absolute = value.slots.get("scope")
-        return absolute.name if isinstance(absolute, VariableScope) else None
-    name = text(machine, value)
-    if name is None:
-        if machine.truth(value) is not False:
-            return None
-        name = unique_scope(machine, default)
-    return joined(scope(machine).name, name)
 
 
 def layer_at(
@@ -155,7 +140,7 @@ def _layers_function(machine: Machine, call: Call) -> Value:
     signature = signatures.LAYERS_FUNCTION
     bound = signature.bind(call)
     trainable = signature.value(bound, "trainable")
-    full = _layer_scope(machine, bound.value("name"), "batch_normalization")
+    full = layer_scope(machine, bound.value("name"), "batch_normalization")
     reuse, _ = reuse_of(machine, bound.value("reuse"))
     layer = layer_at(machine, call.name, full, reuse, bound, call.site, trainable)
     return _apply_layers(machine, layer, bound, signature, call.site)
@@ -194,7 +179,7 @@ def _layers_call(machine: Machine, call: Call) -> Value:
     if not isinstance(layer, NormLayer):
         built: Arguments = holder.slots.get("norm arguments") or Arguments(open=True)
         trainable = signatures.LAYERS_CLASS.value(built, "trainable")
-        full = _layer_scope(machine, built.value("name"), "batch_normalization")
+        full = layer_scope(machine, built.value("name"), "batch_normalization")
         api = "tf.layers.BatchNormalization"
         layer = layer_at(machine, api, full, None, built, holder.site, trainable)
         holder.slots["norm layer"] = layer
@@ -216,7 +201,7 @@ def contrib_norm(machine: Machine, call: Call, via: str = "", extra: frozenset[s
     key = machine.settle(signature.value(bound, "updates_collections"))
     frozen = machine.truth(trainable) is False and _is_map(signature.value(bound, "inputs"))
     updates, collection = (Updates.NONE, None) if frozen else _contrib_updates(machine, key)
-    full = _layer_scope(machine, bound.value("scope"), "BatchNorm")
+    full = layer_scope(machine, bound.value("scope"), "BatchNorm")
     reuse, _ = reuse_of(machine, bound.value("reuse"))
     layer = layer_at(machine, "tf.contrib.layers.batch_norm", full, reuse, bound, call.site, trainable)
     output: Value = apply_norm(
@@ -441,7 +426,7 @@ def _assign_moving_average(machine: Machine, call: Call) -> Value:
 
 def _tflearn(machine: Machine, call: Call) -> Value:
     bound = signatures.TFLEARN.bind(call)
-    full = _layer_scope(machine, bound.value("scope") or bound.value("name"), "BatchNormalization")
+    full = layer_scope(machine, bound.value("scope") or bound.value("name"), "BatchNormalization")
     layer = layer_at(
         machine, call.name, full, None, bound, call.site, signatures.TFLEARN.value(bound, "trainable")
     )
@@ -454,7 +439,7 @@ def _tensorlayer(machine: Machine, call: Call) -> Value:
     signature = signatures.TENSORLAYER
     bound = signature.bind(call)
     phase, origin = _phase_of(bound, signature, "is_train", True)
-    full = _layer_scope(machine, bound.value("name"), "batchnorm_layer")
+    full = layer_scope(machine, bound.value("name"), "batchnorm_layer")
     layer = layer_at(machine, call.name, full, None, bound, call.site, TRUE)
     value = signature.value(bound, "prev_layer")
     output = apply_norm(machine, layer, value, phase, origin, Updates.IN_PLACE, bound, call.site)
