@@ -78,7 +78,12 @@ class TrainingFlagConstant(Rule):
                 phase = built_in(call, run.world())
                 if phase is None or not phase.value or {call.site, _source(call, phase)} & seen:
                     continue
-                if misdirected(call) or untold(call, trace) is not None or meant(call, run, trace):
+                if (
+                    _has_a_twin(call, trace)
+                    or misdirected(call)
+                    or untold(call, trace) is not None
+                    or meant(call, run, trace)
+                ):
                     continue
                 if call not in optimized(trace) and passed(call, phase, trace) is not None:
                     continue
@@ -97,6 +102,15 @@ class TrainingFlagConstant(Rule):
             steps,
             Fix(Applicability.DISPLAY, "take the phase as a parameter and hand it on to the layer"),
         )
+
+
+def _has_a_twin(call: NormCall, trace: Trace) -> bool:
+    """Whether the same layer is also built in inference mode: then the flag is no constant, and the evaluation
+    may read a training value on purpose."""
+    return any(
+        other.layer is call.layer and isinstance(other.phase, Const) and not other.phase.value
+        for other in trace.of(NormCall)
+    )
 
 
 def _source(call: NormCall, phase: Const) -> object:
