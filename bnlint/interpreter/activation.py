@@ -12,8 +12,8 @@ from bnlint.interpreter.values import Scope
 
 STEPS = 200_000
 """Statements and expressions that one program may cost."""
-GENEROUS = 1_500_000
-"""When the programs of a project have cost so many steps together, the others get a quarter each."""
+GENEROUS = 600_000
+"""When the programs of a project have cost so many steps together, the others get an eighth each."""
 DEPTH = 60
 """Calls inside calls."""
 RECURSIONS = 5

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from bnlint.dataflow import Choice, Const, Node, Op, Unknown, Value
+from bnlint.interpreter.activation import BudgetExceeded
 from bnlint.interpreter.attributes import attribute
 from bnlint.interpreter.calls import call, function_of
 from bnlint.interpreter.containers import CONCRETE, assign, item, iterate, merge, put
@@ -33,17 +34,16 @@ NESTING = 300
 
 def evaluate(machine: Machine, node: ast.expr, scope: Scope) -> Value:
     """The value of an expression."""
-    machine.spend()
+    machine.steps += 1
+    if machine.steps > machine.limit:
+        raise BudgetExceeded
     handler = _HANDLERS.get(type(node))
-    if handler is None:
+    if handler is None or machine.nesting > NESTING:
         return Unknown()
     machine.nesting += 1
-    try:
-        if machine.nesting > NESTING:
-            return Unknown()
-        return handler(machine, node, scope)
-    finally:
-        machine.nesting -= 1
+    value = handler(machine, node, scope)
+    machine.nesting -= 1
+    return value
 
 
 def _constant(machine: Machine, node: ast.Constant, scope: Scope) -> Value:

@@ -35,7 +35,7 @@ def interpret(
     trace = Trace("")
     machine = Machine(modules, library, trace)
     if shared is not None and shared.steps > GENEROUS:
-        machine.limit //= 4
+        machine.limit //= 8
     try:
         modules.run(machine, entry)
     except BudgetExceeded:
@@ -87,6 +87,7 @@ def interpret_alone(
         machine.frame = module.scope.frame
         machine.activation = Activation(module.scope, ())
         machine.guards = ()
+        machine.nesting = 0
         machine.limit = machine.steps + ALONE
         try:
             _call_alone(machine, value, entered)
