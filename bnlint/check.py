@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import gc
 import os
 import sys
 import threading
@@ -49,6 +50,8 @@ def check(paths: Sequence[Path], options: Options, progress: Progress | None = N
         except BaseException as error:  # handed on to the caller's thread
             errors.append(error)
 
+    # Values are many and live as long as their program: looking for garbage often finds none.
+    gc.set_threshold(50_000, 20, 20)
     limit = sys.getrecursionlimit()
     size = threading.stack_size(_STACK)
     sys.setrecursionlimit(_RECURSION)

@@ -295,9 +295,11 @@ def _bind(machine: Machine, function: Function, made: Call, scope: Scope) -> Non
 
 
 def _is_generator(function: Function) -> bool:
-    if function.generator is None:
-        function.generator = _has_yield(function.node)
-    return function.generator
+    found: bool | None = getattr(function.node, "_bnlint_yields", None)
+    if found is None:
+        found = _has_yield(function.node)
+        function.node._bnlint_yields = found  # type: ignore[union-attr]
+    return found
 
 
 def _has_yield(node: ast.AST) -> bool:

@@ -20,7 +20,7 @@ from bnlint.trace import Trace
 
 Read = Callable[[Path], Module | None]
 
-ALONE = 40_000
+ALONE = 20_000
 """Steps that one function may cost when it is interpreted on its own."""
 
 

@@ -118,7 +118,6 @@ class Function(Value):
     __slots__ = (
         "decorators",
         "defaults",
-        "generator",
         "kw_defaults",
         "name",
         "node",
@@ -143,7 +142,6 @@ class Function(Value):
         self.defaults = defaults
         self.kw_defaults = kw_defaults
         self.owner = owner
-        self.generator: bool | None = None
         self.decorators: tuple[str, ...] = ()
         """Canonical names of the decorators that do not change what a call does."""
 
