@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import ast
 import enum
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 
 from bnlint.dataflow import (
     Choice,
@@ -29,36 +27,7 @@ from bnlint.dataflow import (
 )
 from bnlint.findings import Location
 from bnlint.trace import Declared, Feed, NormCall, NormLayer, Run, Save, Trace, TrainStep
-
-_PHASE_NAMES = frozenset(
-    "train training istraining istrain trainphase phasetrain phase trainmode intraining bntrain bntraining "
-    "trainflag trainingphase trainingflag mode isevaluating istest testing inferencing isinference istestphase "
-    "isbntrain bnistraining bnistrain trainbn isbntraining phasetraining learningphase".split()
-)
-_EVALUATING = frozenset(
-    "test tests testing tester eval evals evaluate evaluates evaluation evaluating evaluator vali valid validate "
-    "validation validating validator val dev devel cv holdout heldout infer inference inferring predict predicts "
-    "prediction predicting predictor score demo serve serving deploy".split()
-)
-_TRAINING = frozenset("train trains training trainer fit fitting optimize learn".split())
-META_LEARNING = frozenset("maml meta metatrain innerloop".split())
-"""Signs of meta-learning, where each task is normalised with its own statistics, also when it is evaluated."""
-_DELIBERATE = META_LEARNING | frozenset(
-    "generator generators netg gen sampler samplers sampled style stylize stylized stylization pix2pix gan dcgan wgan "
-    "discriminator adabn adapt adaptation adversarial translate translation transfer "
-    "precise recalibrate recalibration reestimate reestimation calibrate calibration refresh latent cyclegan".split()
-)
-
-
-@lru_cache(maxsize=4096)
-def words(name: str) -> tuple[str, ...]:
-    """The words of an identifier: ``is_trainPhase`` is ("is", "train", "phase")."""
-    return tuple(word.lower() for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+", name))
-
-
-def is_phase_name(name: str) -> bool:
-    """Whether a parameter of that name tells training from inference."""
-    return "".join(words(name)) in _PHASE_NAMES
+from bnlint.words import DELIBERATE, EVALUATING, TRAINING, is_phase_name, words
 
 
 class Role(enum.Enum):
@@ -214,8 +183,8 @@ def _by_names(run: Run) -> Iterator[Reason]:
         parts = (
             words(frame.function.rpartition(".")[2]) if frame.node is not None else words(_stem(frame.module))
         )
-        evaluates = any(word in _EVALUATING for word in parts)
-        trains = any(word in _TRAINING for word in parts)
+        evaluates = any(word in EVALUATING for word in parts)
+        trains = any(word in TRAINING for word in parts)
         where = f"`{frame.function}`" if frame.node is not None else f"`{frame.module}`"
         if evaluates and not trains:
             yield Reason(2, f"it runs in {where}", frame.site or run.site)
@@ -262,7 +231,7 @@ def _by_results(run: Run, trainings: list[Run], trace: Trace) -> Iterator[Reason
     found = {name: first for name in _results(run, trace) if (first := _first_word(name)) in _EVALUATED}
     used = {_first_word(name) for training in trainings for name in _results(training, trace)}
     for name, first in found.items():
-        if trainings and first not in used and not _TRAINING & set(words(name)):
+        if trainings and first not in used and not TRAINING & set(words(name)):
             yield Reason(2, f"its result is `{name}`", run.site)
             return
 
@@ -327,7 +296,7 @@ def _evaluation_data(run: Run) -> Feed | None:
         if not _is_flag(feed.value):
             hint = feed.value.hint if isinstance(feed.value, Unknown) else ""
             parts = {*words(feed.text), *words(hint)}
-            if parts & _EVALUATING and not parts & _TRAINING:
+            if parts & EVALUATING and not parts & TRAINING:
                 return feed
     return None
 
@@ -379,7 +348,7 @@ def deliberate(contexts: Iterable[Context], names: Iterable[str] = ()) -> str | 
 
 
 def _is_deliberate(word: str) -> bool:
-    return word in _DELIBERATE or word.endswith("gan")
+    return word in DELIBERATE or word.endswith("gan")
 
 
 def meant(call: NormCall, run: Run, trace: Trace, text: str = "") -> bool:
@@ -514,7 +483,7 @@ def training_outcome(condition: Value) -> bool | None:
             wanted = condition.inputs[1].value
             if isinstance(wanted, str):
                 parts = set(words(wanted))
-                means = True if parts & _TRAINING else False if parts & _EVALUATING else None
+                means = True if parts & TRAINING else False if parts & EVALUATING else None
                 return means if means is None or condition.op == Op.EQUAL else not means
             return None
         if condition.op == Op.PLACEHOLDER and condition.attrs.get("dtype") == "bool":
@@ -527,7 +496,7 @@ def training_outcome(condition: Value) -> bool | None:
 def _named_outcome(name: str) -> bool | None:
     if not is_phase_name(name) or "mode" in words(name)[-1:]:
         return None
-    return not set(words(name)) & _EVALUATING
+    return not set(words(name)) & EVALUATING
 
 
 _FLAGS = frozenset(

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 
 from bnlint.dataflow import Const, Node, Op, Unknown, World, execution
 from bnlint.findings import Applicability, Fix, Location, WrapStatement
-from bnlint.phase import META_LEARNING, deliberate, executions
+from bnlint.phase import deliberate, executions
 from bnlint.trace import CollectUpdates, NormCall, NormLayer, Origin, Run, Trace, TrainStep, Updates
+from bnlint.words import META_LEARNING
 
 _HEADER = "{tf}.control_dependencies({tf}.get_collection({tf}.GraphKeys.UPDATE_OPS))"
 

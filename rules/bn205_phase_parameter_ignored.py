@@ -55,9 +55,9 @@ from bnlint.constants import invocation
 from bnlint.dataflow import Const, Frame
 from bnlint.findings import Applicability, Finding, Fix, Group, Location, SetKeyword, Step
 from bnlint.handmade import Handmade, handmade
-from bnlint.phase import is_phase_name
 from bnlint.rule import Rule
 from bnlint.trace import NormCall, Origin, Trace
+from bnlint.words import is_phase_name
 
 _PHASE_KEYWORDS = {"tf.layers.batch_normalization": "training", "tf.contrib.layers.batch_norm": "is_training"}
 _SCOPES = {"arg_scope", "partial", "cond", "smart_cond"}

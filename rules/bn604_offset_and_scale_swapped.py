@@ -57,9 +57,9 @@ from collections.abc import Iterator
 from bnlint.dataflow import Choice, Const, Node, Op, Unknown, Value
 from bnlint.findings import Applicability, Finding, Fix, Group, Location, Step
 from bnlint.handmade import ingredients
-from bnlint.phase import words
 from bnlint.rule import Rule
 from bnlint.trace import NormCall, Trace, Updates
+from bnlint.words import words
 
 _SCALES = frozenset({"gamma", "scale", "gain"})
 _OFFSETS = frozenset({"beta", "offset", "shift"})
