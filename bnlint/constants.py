@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 from bnlint.dataflow import Choice, Const, Frame, Node, Op, Unknown, Value, World, execution
 from bnlint.findings import Location
-from bnlint.phase import executions, misplaced_flag, reached, training_runs
+from bnlint.phase import misplaced_flag
+from bnlint.runs import executions, reached, training_runs
 from bnlint.trace import NormCall, Origin, Run, Save, Trace, TrainStep, Updates
 from bnlint.updates import changes
 from bnlint.words import is_phase_name

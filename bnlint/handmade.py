@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from bnlint.dataflow import Choice, Const, Node, Op, Unknown, Value, World, execution
-from bnlint.phase import executions, training_runs
+from bnlint.runs import executions, training_runs
 from bnlint.trace import NormCall, Run, Trace, Updates
 
 _BOUNDARY = frozenset({Op.MOMENTS, Op.VARIABLE, Op.AVERAGE, Op.NORM, Op.WEIGHTED, Op.PLACEHOLDER})

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 from bnlint.dataflow import Const, Node, Op, Unknown, World, execution
 from bnlint.findings import Applicability, Fix, Location, WrapStatement
-from bnlint.phase import deliberate, executions
+from bnlint.phase import deliberate
+from bnlint.runs import executions
 from bnlint.trace import CollectUpdates, NormCall, NormLayer, Origin, Run, Trace, TrainStep, Updates
 from bnlint.words import META_LEARNING
 

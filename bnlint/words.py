@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
+from bnlint.dataflow import Const, Node, Op, Unknown, Value
+
 _PHASE_NAMES = frozenset(
     "train training istraining istrain trainphase phasetrain phase trainmode intraining bntrain bntraining "
     "trainflag trainingphase trainingflag mode isevaluating istest testing inferencing isinference istestphase "
@@ -40,3 +42,26 @@ def words(name: str) -> tuple[str, ...]:
 def is_phase_name(name: str) -> bool:
     """Whether a parameter of that name tells training from inference."""
     return "".join(words(name)) in _PHASE_NAMES
+
+
+def training_outcome(condition: Value) -> bool | None:
+    """Which outcome of a condition means training; None when the condition is not about the phase."""
+    if isinstance(condition, Node):
+        if condition.op in (Op.EQUAL, Op.NOT_EQUAL) and isinstance(condition.inputs[1], Const):
+            wanted = condition.inputs[1].value
+            if isinstance(wanted, str):
+                parts = set(words(wanted))
+                means = True if parts & TRAINING else False if parts & EVALUATING else None
+                return means if means is None or condition.op == Op.EQUAL else not means
+            return None
+        if condition.op == Op.PLACEHOLDER and condition.attrs.get("dtype") == "bool":
+            name = condition.attrs.get("name")
+            return _named_outcome(name) if isinstance(name, str) else None
+        return None
+    return _named_outcome(condition.hint.rpartition(".")[2]) if isinstance(condition, Unknown) else None
+
+
+def _named_outcome(name: str) -> bool | None:
+    if not is_phase_name(name) or "mode" in words(name)[-1:]:
+        return None
+    return not set(words(name)) & EVALUATING

@@ -50,7 +50,8 @@ A training step must move the moving statistics (RP2), and they must converge to
 ## Known limits
 
 When the collection is read but the operations are not run, BN102 or BN103 says so. Programs whose training
-loop lives in a library that is not known are left alone.
+loop lives in a library that is not known are left alone, and so are layers that a literal keeps in training mode where
+the program has a sign that batch statistics are meant (image translation, generators, meta-learning).
 
 ## References
 

@@ -60,8 +60,9 @@ from collections.abc import Iterator
 from bnlint.dataflow import Op
 from bnlint.findings import Applicability, Finding, Fix, Group, Location, Step
 from bnlint.handmade import Handmade, handmade
-from bnlint.phase import Role, deliberate, executions, norms_reached, role
+from bnlint.phase import Role, deliberate, role
 from bnlint.rule import Rule
+from bnlint.runs import executions, norms_reached
 from bnlint.trace import Run, Save, Trace
 
 _FIX = Fix(

@@ -68,8 +68,8 @@ from bnlint.constants import (
 )
 from bnlint.dataflow import Const
 from bnlint.findings import Applicability, Finding, Fix, Group, Step
-from bnlint.phase import training_runs
 from bnlint.rule import Rule
+from bnlint.runs import training_runs
 from bnlint.trace import NormCall, Origin, Run, Trace, TrainStep
 
 

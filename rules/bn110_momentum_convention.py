@@ -57,8 +57,9 @@ from collections.abc import Iterator
 from bnlint.dataflow import Const, Node, Value
 from bnlint.findings import Applicability, Finding, Fix, Group, Location, SetKeyword, Step
 from bnlint.handmade import Handmade, handmade, keeps
-from bnlint.phase import deliberate, executions, in_unit_test, training_runs
+from bnlint.phase import deliberate, in_unit_test
 from bnlint.rule import Rule
+from bnlint.runs import executions, training_runs
 from bnlint.trace import NormCall, Run, Save, Trace
 
 _PARAMETERS = {

@@ -55,8 +55,8 @@ from collections.abc import Iterator
 
 from bnlint.dataflow import World
 from bnlint.findings import Applicability, Finding, Fix, Group, Step
-from bnlint.phase import executions
 from bnlint.rule import Rule
+from bnlint.runs import executions
 from bnlint.trace import NormCall, NormLayer, Run, Save, Trace, TrainStep, Updates
 from bnlint.updates import runs_of, updates_of
 

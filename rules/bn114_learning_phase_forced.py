@@ -58,8 +58,9 @@ from collections.abc import Iterator
 
 from bnlint.dataflow import Const, World
 from bnlint.findings import Finding, Group, Step
-from bnlint.phase import deliberate, evaluations, norms_in
+from bnlint.phase import deliberate, evaluations
 from bnlint.rule import Rule
+from bnlint.runs import norms_in
 from bnlint.trace import ModeSwitch, NormCall, Origin, Save, Trace, TrainStep
 from bnlint.updates import runs_of, trained_in_any_phase
 

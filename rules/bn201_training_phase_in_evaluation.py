@@ -56,8 +56,9 @@ from collections.abc import Iterator
 from bnlint.constants import built_in, passed
 from bnlint.dataflow import Const
 from bnlint.findings import Applicability, Finding, Fix, Group, Location, ReplaceExpression, Step
-from bnlint.phase import Verdict, evaluations, meant, norms_in, norms_reached, optimized, switched
+from bnlint.phase import Verdict, evaluations, meant, switched
 from bnlint.rule import Rule
+from bnlint.runs import norms_in, norms_reached, optimized
 from bnlint.trace import Feed, NormCall, Run, Trace
 
 

@@ -54,8 +54,9 @@ from collections.abc import Iterator
 from bnlint.constants import built_in, misdirected, passed, pretrained, steps_of, trained_by, trained_in_mode
 from bnlint.dataflow import Const
 from bnlint.findings import Applicability, Finding, Fix, Group, Location, ReplaceExpression, Step
-from bnlint.phase import switched, training_runs
+from bnlint.phase import switched
 from bnlint.rule import Rule
+from bnlint.runs import training_runs
 from bnlint.trace import Feed, NormCall, Run, Trace, TrainStep
 
 

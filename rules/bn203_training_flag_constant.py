@@ -58,8 +58,9 @@ from collections.abc import Iterator
 from bnlint.constants import built_in, misdirected, passed, untold
 from bnlint.dataflow import Const
 from bnlint.findings import Applicability, Finding, Fix, Group, Step
-from bnlint.phase import Verdict, evaluations, meant, norms_reached, optimized
+from bnlint.phase import Verdict, evaluations, meant
 from bnlint.rule import Rule
+from bnlint.runs import norms_reached, optimized
 from bnlint.trace import NormCall, Origin, Run, Trace
 
 

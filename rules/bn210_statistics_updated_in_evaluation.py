@@ -63,8 +63,8 @@ from collections.abc import Iterator
 from bnlint.dataflow import Execution, Node, Op, Value, World
 from bnlint.findings import Applicability, Finding, Fix, Group, Location, Step
 from bnlint.handmade import Handmade, handmade, ingredients
-from bnlint.phase import executions
 from bnlint.rule import Rule
+from bnlint.runs import executions
 from bnlint.trace import NormCall, Run, Trace
 
 _FIX = Fix(

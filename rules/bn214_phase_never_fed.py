@@ -56,8 +56,9 @@ from bnlint.constants import built_in, misdirected, untold
 from bnlint.dataflow import Choice, Const, Node, Op, Unknown, Value, sources
 from bnlint.findings import Finding, Group, Location, Step
 from bnlint.handmade import ingredients
-from bnlint.phase import Role, evaluations, executions, norms_reached, role, training_runs
+from bnlint.phase import Role, evaluations, role
 from bnlint.rule import Rule
+from bnlint.runs import executions, norms_reached, training_runs
 from bnlint.trace import NormCall, Run, Trace, Updates
 from bnlint.words import is_phase_name
 

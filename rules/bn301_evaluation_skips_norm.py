@@ -61,9 +61,10 @@ from collections.abc import Iterator
 from bnlint.dataflow import Choice, Node, Op, Value, World
 from bnlint.findings import Finding, Group, Location, Step
 from bnlint.paths import Segment, enclosing_if, identity, parting, segment_before
-from bnlint.phase import executions, runs_training, training_outcome, training_runs
 from bnlint.rule import Rule
+from bnlint.runs import executions, runs_training, training_runs
 from bnlint.trace import NormCall, Run, Save, Trace, TrainStep
+from bnlint.words import training_outcome
 
 
 class EvaluationSkipsNorm(Rule):

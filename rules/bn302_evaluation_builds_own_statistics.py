@@ -59,8 +59,8 @@ from collections.abc import Iterator
 from bnlint.dataflow import Node, Op, World
 from bnlint.findings import Applicability, Finding, Fix, Group, Step
 from bnlint.paths import parting, segment_behind
-from bnlint.phase import executions, runs_training, training_runs
 from bnlint.rule import Rule
+from bnlint.runs import executions, runs_training, training_runs
 from bnlint.trace import NormCall, Run, Save, Trace, TrainStep, Updates
 
 

@@ -58,8 +58,8 @@ from collections.abc import Iterator
 
 from bnlint.dataflow import Op, World, execution
 from bnlint.findings import Applicability, Finding, Fix, Group, Step
-from bnlint.phase import executions, runs_training
 from bnlint.rule import Rule
+from bnlint.runs import executions, runs_training
 from bnlint.trace import CollectUpdates, NormCall, Trace, TrainStep
 from bnlint.updates import always_batch, changes, runs_of
 

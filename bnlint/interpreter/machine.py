@@ -16,7 +16,6 @@ from bnlint.interpreter import attributes, calls, expressions, statements
 from bnlint.interpreter.activation import STEPS, Activation, BudgetExceeded, Exit, Signal
 from bnlint.interpreter.store import MISSING, Store, Written, choice, merged
 from bnlint.interpreter.values import (
-    ApiObject,
     ApiRef,
     Call,
     Dict,
@@ -308,12 +307,6 @@ class Machine:
             function = inner.function if isinstance(inner, Method) else inner
             if isinstance(function, Function) and function.node not in self.entered:
                 calls.call_with_unknowns(self, value, site)
-
-    def api_object(self, kind: str, site: Location, **slots: Any) -> ApiObject:
-        """A new object of a library's class."""
-        made = ApiObject(kind, site)
-        made.slots.update(slots)
-        return made
 
 
 def _guards(condition: Value, outcome: bool) -> tuple[Guard, ...]:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from bnlint.dataflow import Const, Node, Op, Unknown, Value
 from bnlint.findings import Location
-from bnlint.frameworks.tensorflow1.state import (
-    context,
-)
 from bnlint.frameworks.tensorflow1.table import handles
 from bnlint.interpreter.machine import Machine
 from bnlint.interpreter.values import (
     NONE,
+    ApiObject,
     Call,
     List,
     Tuple,
@@ -34,7 +32,7 @@ def _control(machine: Machine, call: Call) -> Value:
     def leave() -> None:
         machine.control = outer.pop()
 
-    return context("tf.control_dependencies", call.site, enter, leave)
+    return ApiObject("tf.control_dependencies", call.site, enter, leave)
 
 
 @handles("tf.group")

@@ -10,7 +10,6 @@ from bnlint.frameworks.tensorflow1.state import (
     VariableScope,
     add_to_collection,
     collection,
-    context,
     graph,
     state,
 )
@@ -69,7 +68,7 @@ def _as_default(machine: Machine, call: Call) -> Value:
         state(machine).scopes.pop()
         state(machine).names.pop()
 
-    return context("tf.Graph.as_default", call.site, enter, leave)
+    return ApiObject("tf.Graph.as_default", call.site, enter, leave)
 
 
 @handles("tf.reset_default_graph")

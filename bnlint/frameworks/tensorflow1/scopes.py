@@ -8,7 +8,6 @@ from bnlint.frameworks.tensorflow1.state import (
     ScopedArguments,
     VariableScope,
     close_scope,
-    context,
     joined,
     open_scope,
     pop_arguments,
@@ -92,7 +91,7 @@ def variable_scope(
         state(machine).scopes.pop()
         state(machine).names.pop()
 
-    made = context("tf.variable_scope", site, enter, leave)
+    made = ApiObject("tf.variable_scope", site, enter, leave)
     return made
 
 
@@ -142,7 +141,7 @@ def _name_scope(machine: Machine, call: Call) -> Value:
         current.names.append(unique_name(machine, name))
         return Const(current.names[-1] + "/") if current.names[-1] else Unknown("scope")
 
-    return context("tf.name_scope", call.site, enter, lambda: _pop_name(machine))
+    return ApiObject("tf.name_scope", call.site, enter, lambda: _pop_name(machine))
 
 
 def _pop_name(machine: Machine) -> None:

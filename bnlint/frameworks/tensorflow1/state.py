@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from bnlint.dataflow import Choice, Const, Node, Unknown, Value
+from bnlint.dataflow import Choice, Const, Node, Value
 from bnlint.findings import Location
 from bnlint.interpreter.store import MISSING
-from bnlint.interpreter.values import FALSE, NONE, TRUE, ApiObject, List, Mutable, Place
+from bnlint.interpreter.values import TRUE, List, Mutable, Place
 
 if TYPE_CHECKING:
     from bnlint.interpreter.machine import Machine
@@ -226,36 +226,3 @@ def pop_arguments(machine: Machine, *, open: bool = False) -> None:
     """Leave an argument scope."""
     state(machine).arguments.pop()
     state(machine).arguments_open -= open
-
-
-def context(kind: str, site: Location, enter: object, leave: object) -> ApiObject:
-    """An object for a ``with`` statement."""
-    return ApiObject(kind, site, enter, leave)  # type: ignore[arg-type]
-
-
-__all__ = [
-    "FALSE",
-    "NONE",
-    "TRUE",
-    "UPDATE_OPS",
-    "Graph",
-    "ScopedArguments",
-    "State",
-    "Unknown",
-    "VariableScope",
-    "add_to_collection",
-    "close_scope",
-    "collection",
-    "context",
-    "graph",
-    "joined",
-    "kept",
-    "make_variable",
-    "open_scope",
-    "pop_arguments",
-    "push_arguments",
-    "scope",
-    "state",
-    "unique_name",
-    "unique_scope",
-]
