@@ -1,4 +1,4 @@
-"""From files to a report: reading, linking, interpreting, asking the rules."""
+"""From files to a report: reading, linking, interpreting, asking the rules, and leaving out what is not wanted."""
 
 from __future__ import annotations
 
@@ -9,44 +9,81 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from bnlint.findings import Finding, Group, Problem, Report
+from bnlint.findings import Finding, Problem, Report, RuleInfo, Suppressed, UnusedSuppression
 from bnlint.program.link import Linker
 from bnlint.program.project import Project, find_root
+from bnlint.settings.lookup import Lookup, Options
 from bnlint.source.discover import discover, display_path
+from bnlint.source.files import Files, Overlay
 from bnlint.source.gate import Relevance
 
 if TYPE_CHECKING:
     from bnlint.rule import Rule
+    from bnlint.settings.model import Settings
+    from bnlint.source.anchors import Anchors
     from bnlint.source.module import Module
+    from bnlint.source.suppressions import Comments
     from bnlint.trace import Trace
+
+__all__ = ["Checker", "Options", "check", "with_deep_stack"]
 
 _STACK = 512 * 1024 * 1024
 _RECURSION = 60_000
+_COMMENT = b"bnlint:"
 
 Progress = Callable[[str], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What to look for, and where the project begins."""
-
-    select: tuple[str, ...] = ()
-    ignore: tuple[str, ...] = ()
-    project_root: Path | None = None
+_T = TypeVar("_T")
 
 
 def check(paths: Sequence[Path], options: Options, progress: Progress | None = None) -> Report:
-    """Check files and folders; runs in a thread of its own because deep programs need a deep stack."""
-    reports: list[Report] = []
+    """Check files and folders once.
+
+    Raises SettingsError if the configuration makes no sense.
+    """
+    return Checker(options, progress).check(paths)
+
+
+class Checker:
+    """Checks files and folders as often as it is asked to; a file that has not changed is parsed once."""
+
+    def __init__(self, options: Options, progress: Progress | None = None) -> None:
+        self.options = options
+        self.settings = Lookup(options)
+        self.progress = progress or (lambda text: None)
+        self.parsed: dict[Path, tuple[bytes | None, Module | Problem]] = {}
+        """By path, the bytes of files and what was read from them."""
+
+    def check(self, paths: Sequence[Path], overlay: Overlay | None = None) -> Report:
+        """Check files and folders, with the bytes of ``overlay`` in the place of those on the disk.
+
+        Raises SettingsError if the configuration makes no sense.
+        """
+        return with_deep_stack(lambda: _Run(self, paths, Files(overlay)).report_all())
+
+    def module(self, path: Path, files: Files, data: bytes | None = None) -> Module | Problem:
+        """What is read from a file; it is only parsed again if its bytes have changed."""
+        from bnlint.source.read import read
+
+        if data is None and path in files.overlay:
+            data = files.overlay[path]
+        known = self.parsed.get(path)
+        if known is None or known[0] != data:
+            known = self.parsed[path] = data, read(path, display_path(path), data)
+        return known[1]
+
+
+def with_deep_stack(work: Callable[[], _T]) -> _T:
+    """Do something in a thread of its own, because deep programs need a deep stack."""
+    results: list[_T] = []
     errors: list[BaseException] = []
 
-    def work() -> None:
+    def run() -> None:
         try:
-            reports.append(_Check(paths, options, progress).run())
+            results.append(work())
         except BaseException as error:  # handed on to the caller's thread
             errors.append(error)
 
@@ -56,7 +93,7 @@ def check(paths: Sequence[Path], options: Options, progress: Progress | None = N
     size = threading.stack_size(_STACK)
     sys.setrecursionlimit(_RECURSION)
     try:
-        thread = threading.Thread(target=work, daemon=True)
+        thread = threading.Thread(target=run, daemon=True)
         thread.start()
         thread.join()
     finally:
@@ -64,16 +101,16 @@ def check(paths: Sequence[Path], options: Options, progress: Progress | None = N
         sys.setrecursionlimit(limit)
     if errors:
         raise errors[0]
-    return reports[0]
+    return results[0]
 
 
-class _Check:
+class _Run:
     """One run."""
 
-    def __init__(self, paths: Sequence[Path], options: Options, progress: Progress | None) -> None:
+    def __init__(self, checker: Checker, paths: Sequence[Path], files: Files) -> None:
+        self.checker = checker
         self.paths = paths
-        self.options = options
-        self.progress = progress or (lambda text: None)
+        self.files = files
         self.report = Report()
         self.modules: dict[Path, Module | None] = {}
         self.found: dict[tuple[object, ...], Finding] = {}
@@ -82,53 +119,69 @@ class _Check:
         self.wanted: set[str] = set()
         """Display paths of the files whose findings are asked for."""
         self.rules: list[Rule] = []
-        self.versions: dict[str, str] = {}
 
-    def run(self) -> Report:
+    def report_all(self) -> Report:
         """Everything that is to be said about the paths."""
         start = time.perf_counter()
-        first = Path(os.path.abspath(self.paths[0] if self.paths else Path.cwd()))
-        root = Path(os.path.abspath(self.options.project_root or find_root(first)))
-        wanted, problems = discover(self.paths, root=root)
-        self.report.problems.extend(problems)
-        self.wanted = {display_path(path) for path in wanted}
-        files = wanted
-        if not any(Path(os.path.abspath(path)) == root for path in self.paths):
-            around, _ = discover([root], root=root)
-            files = list(dict.fromkeys([*wanted, *around]))
-        self.linker = Linker(Project(root), files)
-        for path, reason in self.linker.unreadable:
-            message = f"The file cannot be read ({reason}). Check that it is there and readable."
-            self.report.problems.append(Problem(display_path(path), 1, message))
+        self._link()
+        wanted = self.wanted_files
         if any(relevance is Relevance.NORM for relevance in self.linker.relevance.values()):
             self._interpret(set(wanted))
+        elif self._commented():
+            self._prepare()
+        if self.rules:
+            self._settle()
         summary = self.report.summary
         summary.files = len(wanted)
         summary.analysed = sorted(module.display for module in self.modules.values() if module is not None)
         summary.parsed = len(summary.analysed)
-        self.report.findings = sorted(
-            self.found.values(), key=lambda finding: (finding.location, finding.code, finding.message)
-        )
         summary.seconds = time.perf_counter() - start
         return self.report
+
+    def _link(self) -> None:
+        first = Path(os.path.abspath(self.paths[0] if self.paths else Path.cwd()))
+        settings = self.checker.settings
+        root = Path(os.path.abspath(settings.of(first).project_root or find_root(first)))
+        self.wanted_files, problems = discover(self.paths, root=root, excluded=settings.excluded)
+        self.report.problems.extend(problems)
+        self.wanted = {display_path(path) for path in self.wanted_files}
+        files = self.wanted_files
+        if files and not any(Path(os.path.abspath(path)) == root for path in self.paths):
+            around, _ = discover([root], root=root, excluded=settings.excluded)
+            files = list(dict.fromkeys([*files, *around]))
+        self.linker = Linker(Project(root), files, self.files)
+        for path, reason in self.linker.unreadable:
+            message = f"The file cannot be read ({reason}). Check that it is there and readable."
+            self.report.problems.append(Problem(display_path(path), 1, message))
+
+    def _prepare(self) -> None:
+        """Load the rules that some file wants."""
+        from bnlint.registry import rules
+
+        configurations = {id(found): found for found in map(self._settings, self.wanted_files)}.values()
+        self.rules = [
+            rule
+            for rule in rules()
+            if any(settings.enables(rule.code, rule.group) for settings in configurations)
+        ]
+
+    def _settings(self, path: Path) -> Settings:
+        return self.checker.settings.of(path)
 
     def _interpret(self, wanted: set[Path]) -> None:
         """Interpret the programs of the wanted files; what this needs is only imported now."""
         from bnlint.frameworks.library import Library
         from bnlint.interpreter.program import interpret, interpret_alone
         from bnlint.interpreter.shared import Shared
-        from bnlint.program.versions import declared
-        from bnlint.trace import Trace
 
-        self.rules = _selected(self.options)
+        self._prepare()
         library = Library()
         project = self.linker.project
-        self.versions = declared(project.root)
         shared = Shared()
         entered: set[ast.AST] = set()
         for program in self.linker.programs():
             if program.files & wanted:
-                self.progress(f"interpreting {display_path(program.entry)}")
+                self.checker.progress(f"interpreting {display_path(program.entry)}")
                 self.report.summary.programs += 1
                 try:
                     trace, seen = interpret(program.entry, project, self._read, library, shared)
@@ -138,18 +191,17 @@ class _Check:
                 entered |= seen
                 if trace.incomplete:
                     self.report.summary.incomplete.append(trace.entry)
-                self._ask(trace)
+                self._ask(trace, self._settings(program.entry))
         for path in self.linker.files:
             if path in wanted and self.linker.relevance[path] is Relevance.NORM:
                 try:
                     for trace in interpret_alone(path, project, self._read, library, entered, shared):
-                        self._ask(trace)
+                        self._ask(trace, self._settings(path))
                 except Exception as error:  # as above
                     self._note_failure(path, error)
-        self._ask(Trace("", driven=False, problems=tuple(self.unread)))
 
-    def _ask(self, trace: Trace) -> None:
-        trace.versions = self.versions
+    def _ask(self, trace: Trace, settings: Settings) -> None:
+        trace.versions = dict(settings.target_versions)
         for rule in self.rules:
             try:
                 findings = list(rule.check(trace))
@@ -157,9 +209,32 @@ class _Check:
                 self._note_crash(rule, trace, error)
                 continue
             for finding in findings:
-                if finding.location.path in self.wanted:
-                    key = (finding.code, finding.location, finding.location.cell)
-                    self.found.setdefault(key, finding)
+                key = (finding.code, finding.location, finding.location.cell)
+                self.found.setdefault(key, finding)
+
+    def _settle(self) -> None:
+        """Decide which findings are reported."""
+        from bnlint.rule import page, summary
+        from bnlint.trace import Trace
+
+        settling = _Settling(self)
+        for finding in list(self.found.values()):
+            settling.take(finding)
+        known = set(self.found)
+        self._ask(
+            Trace("", driven=False, problems=tuple(self.unread), unused=tuple(settling.unused())),
+            self._settings(self.linker.project.root),
+        )
+        for key, finding in self.found.items():
+            if key not in known:
+                settling.take(finding)
+        self.report.rules = tuple(
+            RuleInfo(rule.code, rule.name, rule.group, summary(rule), page(rule)) for rule in self.rules
+        )
+
+    def _commented(self) -> bool:
+        """Whether a wanted file has a comment for bnlint, which may be in vain."""
+        return any(_COMMENT in self.linker.data[path] for path in self.wanted_files)
 
     def _note_failure(self, path: Path, error: Exception) -> None:
         if os.environ.get("BNLINT_TRACEBACK"):
@@ -177,10 +252,8 @@ class _Check:
             self.report.problems.append(Problem(trace.entry, 1, message))
 
     def _read(self, path: Path) -> Module | None:
-        from bnlint.source.read import read
-
         if path not in self.modules:
-            result = read(path, display_path(path), self.linker.data.get(path))
+            result = self.checker.module(path, self.files, self.linker.data.get(path))
             problems = [result] if isinstance(result, Problem) else result.problems
             self.unread.extend(problems)
             self.report.problems.extend(problems)
@@ -188,15 +261,71 @@ class _Check:
         return self.modules[path]
 
 
-def _selected(options: Options) -> list[Rule]:
-    from bnlint.registry import rules
+class _Settling:
+    """Sorts findings into those that are reported and those that are not."""
 
-    chosen = []
-    for rule in rules():
-        if options.select:
-            wanted = any(code == "ALL" or rule.code.startswith(code) for code in options.select)
+    def __init__(self, run: _Run) -> None:
+        self._run = run
+        self._paths = {display_path(path): path for path in run.linker.files}
+        self._comments: dict[str, Comments | None] = {}
+        self._anchors: dict[str, Anchors | None] = {}
+
+    def take(self, finding: Finding) -> None:
+        """Sort one finding."""
+        run = self._run
+        path = self._paths.get(finding.location.path)
+        if path is not None:
+            settings = run.checker.settings
+            if not settings.of(path).enables(finding.code, finding.group) or settings.ignored_in(
+                path, finding.code
+            ):
+                return
+        display = finding.location.path
+        anchors, comments = self._of(display)
+        line = finding.location.line
+        if anchors is not None:
+            finding = replace(finding, anchor=anchors.anchor(finding.location))
+            line = anchors.statement_line(finding.location)
+        run.report.everything.append(finding)
+        if display not in run.wanted:
+            return
+        cell = finding.location.cell
+        places = dict.fromkeys(((cell, finding.location.line), (cell, line)))
+        suppression = comments.silence(finding.code, tuple(places)) if comments else None
+        if suppression is None:
+            _insert(run.report.findings, finding)
         else:
-            wanted = rule.group in (Group.ERROR, Group.WARNING)
-        if wanted and not any(rule.code.startswith(code) for code in options.ignore):
-            chosen.append(rule)
-    return chosen
+            run.report.suppressed.append(Suppressed(finding, suppression))
+
+    def unused(self) -> list[UnusedSuppression]:
+        """The comments in the wanted files that suppress nothing."""
+        asked = {rule.code for rule in self._run.rules}
+        found: list[UnusedSuppression] = []
+        for path in self._run.wanted_files:
+            if _COMMENT in self._run.linker.data[path]:
+                _, comments = self._of(display_path(path))
+                if comments is not None:
+                    found.extend(comments.unused(asked.__contains__))
+        return found
+
+    def _of(self, display: str) -> tuple[Anchors | None, Comments | None]:
+        if display not in self._comments:
+            from bnlint.source.anchors import Anchors
+            from bnlint.source.suppressions import Comments
+
+            path = self._paths.get(display)
+            module = None
+            if path is not None:
+                module = self._run.modules.get(path)
+                if module is None and path not in self._run.modules:
+                    read = self._run.checker.module(path, self._run.files, self._run.linker.data.get(path))
+                    module = None if isinstance(read, Problem) else read
+            self._anchors[display] = Anchors(module) if module else None
+            self._comments[display] = Comments(module) if module else None
+        return self._anchors[display], self._comments[display]
+
+
+def _insert(findings: list[Finding], finding: Finding) -> None:
+    from bisect import insort
+
+    insort(findings, finding, key=lambda known: (known.location, known.code, known.message))

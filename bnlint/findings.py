@@ -58,10 +58,13 @@ class Applicability(enum.Enum):
     """Shown, never applied."""
 
 
+# What an edit's text may hold: ``{tf}`` stands for the user's name of TensorFlow's module with the graph-mode
+# API (``tf``, ``tf.compat.v1``, …); if the file has none, the fix imports it.
+
+
 @dataclass(frozen=True, slots=True)
 class WrapStatement:
-    """Put the statement at ``location`` under ``with <header>:``; ``{tf}`` in the header is the user's
-    name for the TensorFlow module."""
+    """Put the statement around ``location`` under ``with <header>:``."""
 
     location: Location
     header: str
@@ -69,10 +72,27 @@ class WrapStatement:
 
 @dataclass(frozen=True, slots=True)
 class MoveStatement:
-    """Move the statement at ``location`` to just before the statement at ``before``."""
+    """Move the statement around ``location`` to just before the statement around ``before``."""
 
     location: Location
     before: Location
+
+
+@dataclass(frozen=True, slots=True)
+class InsertStatement:
+    """Put the statements ``text``, without indentation of their own, right before or after the statement around
+    ``location``, at its depth."""
+
+    location: Location
+    text: str
+    after: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveStatement:
+    """Take out the statement around ``location``; ``pass`` stays where a block would become empty."""
+
+    location: Location
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +105,18 @@ class SetKeyword:
 
 
 @dataclass(frozen=True, slots=True)
+class RenameKeyword:
+    """Call the keyword argument ``old=…`` of the call at ``location`` ``new`` instead."""
+
+    location: Location
+    old: str
+    new: str
+
+
+@dataclass(frozen=True, slots=True)
 class NameArgument:
-    """Turn the positional argument at ``location`` into the keyword argument ``name=…``."""
+    """Turn the positional argument at ``location`` into the keyword argument ``name=…``, and the positional ones
+    after it, which must be none."""
 
     location: Location
     name: str
@@ -101,22 +131,67 @@ class RemoveArgument:
 
 @dataclass(frozen=True, slots=True)
 class ReplaceExpression:
-    """Put ``text`` in the place of the expression at ``location``."""
+    """Put ``text`` in the place of the expression at ``location``; ``{old}`` in it is what stood there."""
 
     location: Location
     text: str
 
 
-Edit = WrapStatement | MoveStatement | SetKeyword | NameArgument | RemoveArgument | ReplaceExpression
+@dataclass(frozen=True, slots=True)
+class ReplaceComment:
+    """Put ``text`` in the place of the comment at ``location``; without text the comment goes, and with it its
+    line if there is nothing else on it."""
+
+    location: Location
+    text: str
+
+
+Edit = (
+    WrapStatement
+    | MoveStatement
+    | InsertStatement
+    | RemoveStatement
+    | SetKeyword
+    | RenameKeyword
+    | NameArgument
+    | RemoveArgument
+    | ReplaceExpression
+    | ReplaceComment
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Replacement:
+    """The text that takes the place of a span of the file: an edit as every editor understands it."""
+
+    location: Location
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Fix:
-    """A repair: every edit or none. ``message`` says what it does, or why it is only shown."""
+    """A repair: every edit or none.
+
+    ``message`` says what it does, or why it is only shown. ``replacements`` are the edits in terms of text; they
+    are worked out on demand, in ``bnlint.fixes``, because this takes a parser that keeps the layout.
+    """
 
     applicability: Applicability
     message: str
     edits: tuple[Edit, ...] = ()
+    replacements: tuple[Replacement, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Anchor:
+    """By what a finding is recognised when lines have moved.
+
+    ``definition`` is the qualified name of the function or class around it, empty at the top of a module;
+    ``statement`` is the statement without its layout and comments, of a compound statement only the head.
+    """
+
+    definition: str
+    statement: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +205,64 @@ class Finding:
     message: str
     steps: tuple[Step, ...] = ()
     fix: Fix | None = None
+    anchor: Anchor | None = None
+    """Set once the finding is known to be reported."""
+
+
+class Silencer(enum.Enum):
+    """What keeps a finding from being reported."""
+
+    COMMENT = "comment"
+    BASELINE = "baseline"
+
+
+@dataclass(frozen=True, slots=True)
+class Suppression:
+    """Why a finding is not reported: by a comment, whose place this is, or by an entry of the baseline file."""
+
+    silencer: Silencer
+    location: Location | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Suppressed:
+    """A finding that is not reported."""
+
+    finding: Finding
+    suppression: Suppression
+
+
+@dataclass(frozen=True, slots=True)
+class UnusedSuppression:
+    """A comment that suppresses nothing, or of whose codes some suppress nothing.
+
+    ``location`` is that of the comment, ``codes`` are those in vain, and ``rest`` is what the comment should say
+    instead, empty if it should go.
+    """
+
+    location: Location
+    codes: tuple[str, ...]
+    rest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A finding that was to be fixed and was not."""
+
+    finding: Finding
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class RuleInfo:
+    """What a report may say about a rule; ``page`` is Markdown."""
+
+    code: str
+    name: str
+    group: Group
+    summary: str
+    page: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,5 +295,16 @@ class Report:
     """All that one run of ``bnlint check`` has to say."""
 
     findings: list[Finding] = field(default_factory=list)
+    """What is reported: neither suppressed nor in the baseline, and in the files that were asked for."""
     problems: list[Problem] = field(default_factory=list)
     summary: Summary = field(default_factory=Summary)
+    suppressed: list[Suppressed] = field(default_factory=list)
+    fixed: list[Finding] = field(default_factory=list)
+    """What was found and is gone, because it was fixed."""
+    refused: list[Refused] = field(default_factory=list)
+    everything: list[Finding] = field(default_factory=list)
+    """All that the rules found, whoever asked for it: in other files of the programs, suppressed or not."""
+    notes: list[str] = field(default_factory=list)
+    """Sentences that the user should read and that do not change the exit code."""
+    rules: tuple[RuleInfo, ...] = ()
+    """The rules that were asked."""

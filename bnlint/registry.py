@@ -16,12 +16,13 @@ from collections.abc import Iterable, Iterator
 from importlib import import_module
 from types import ModuleType
 
+from bnlint.errors import UserError
 from bnlint.rule import Rule
 
 ENTRY_POINTS = "bnlint.rules"
 
 
-class RegistryError(Exception):
+class RegistryError(UserError):
     """The rules cannot be used as they are; the text says why and what to do."""
 
 
@@ -115,3 +116,23 @@ def _rules_in(module: ModuleType) -> Iterable[Rule]:
 
 def _file(rule: Rule) -> str:
     return str(sys.modules[type(rule).__module__].__file__)
+
+
+def no_such_rule(code: str) -> str:
+    """The sentence for a code or name that no rule has."""
+    from difflib import get_close_matches
+
+    names = {rule.name: rule.code for rule in rules()}
+    if code.lower() in names:
+        close = [code.lower()]
+    else:
+        codes = get_close_matches(code.upper(), names.values(), 5)
+        close = sorted(codes, key=lambda known: -_places_alike(known, code.upper())) or get_close_matches(
+            code.lower(), names, 1
+        )
+    question = f" Did you mean {names.get(close[0], close[0])}?" if close else ""
+    return f"There is no rule {code!r}.{question} `bnlint rules` lists the rules."
+
+
+def _places_alike(one: str, other: str) -> int:
+    return sum(mine == theirs for mine, theirs in zip(one, other, strict=False))

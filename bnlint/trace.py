@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from bnlint.dataflow import Context, Execution, Guards, Node, Value, World, execution
-from bnlint.findings import Location, Problem
+from bnlint.findings import Location, Problem, UnusedSuppression
 
 
 class Updates(enum.Enum):
@@ -301,6 +301,8 @@ class Trace:
     """The lowest version of each library that the project allows, where it says so."""
     problems: tuple[Problem, ...] = ()
     """What could not be read of the files."""
+    unused: tuple[UnusedSuppression, ...] = ()
+    """Comments that suppress nothing."""
     trees: tuple[ast.AST, ...] = ()
     """The syntax trees of the files, where there are any."""
     events: list[Event] = field(default_factory=list)

@@ -9,7 +9,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run bnlint and return the exit code: 0 clean, 1 findings, 2 could not do its job."""
     try:
         # Only here, so that Ctrl-C is met with a sentence from the first moment on.
-        from bnlint.cli.commands import run
+        from bnlint.cli.run import run
 
         return run(arguments)
     except KeyboardInterrupt:

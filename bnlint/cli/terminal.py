@@ -7,6 +7,8 @@ import sys
 import time
 from typing import TextIO
 
+from bnlint.errors import UserError
+
 _PATIENCE = 1.0
 """Seconds before progress is shown."""
 _INTERVAL = 0.1
@@ -14,16 +16,12 @@ _INTERVAL = 0.1
 _CLEAR_LINE = "\r\x1b[K"
 
 
-class Failure(Exception):
-    """bnlint cannot do what it was asked to; the text is a sentence for the user."""
-
-
 def write(text: str) -> None:
     """Write to standard output, at once.
 
     Characters that its encoding does not have are escaped. If the reader has gone, the text is dropped.
 
-    Raises Failure if the text cannot be written.
+    Raises UserError if the text cannot be written.
     """
     stream = sys.stdout
     if stream is None:
@@ -36,7 +34,7 @@ def write(text: str) -> None:
         # Python flushes again when it exits; then nothing may fail.
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
         if not isinstance(error, BrokenPipeError):
-            raise Failure(f"The output cannot be written: {error.strerror}.") from error
+            raise UserError(f"The output cannot be written: {error.strerror}.") from error
 
 
 def say(sentence: str) -> None:

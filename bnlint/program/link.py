@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bnlint.program.project import Project
+from bnlint.source.files import Files
 from bnlint.source.gate import Relevance, relevance
 from bnlint.source.imports import imports
 
@@ -27,8 +28,10 @@ class Program:
 class Linker:
     """The files of a project, what matters in them, and how they import each other."""
 
-    def __init__(self, project: Project, files: Iterable[Path]) -> None:
+    def __init__(self, project: Project, files: Iterable[Path], source: Files | None = None) -> None:
+        """``source`` gives the bytes of the files, by default those on the disk."""
         self.project = project
+        self._source = source or Files()
         self.files = list(files)
         self.data: dict[Path, bytes] = {}
         self.relevance: dict[Path, Relevance] = {}
@@ -39,7 +42,7 @@ class Linker:
 
     def _load(self, path: Path) -> None:
         try:
-            data = path.read_bytes()
+            data = self._source.read(path)
         except OSError as error:
             self.unreadable.append((path, error.strerror or str(error)))
             data = b""

@@ -16,3 +16,5 @@ class Style:
     """Whether to end with a line that sums up."""
     statistics: bool = False
     """Whether to count the findings of each rule."""
+    suppressed: bool = False
+    """Whether to list the findings that are suppressed."""

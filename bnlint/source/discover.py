@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,36 +29,41 @@ def display_path(path: Path) -> str:
         return path.as_posix()
 
 
+Excluded = Callable[..., bool]
+"""Whether the user leaves a path out; with ``folder=True`` the path is a folder."""
+
+
 def discover(
-    paths: Sequence[Path], *, root: Path, exclude: Sequence[str] = ()
+    paths: Sequence[Path], *, root: Path, excluded: Excluded | None = None
 ) -> tuple[list[Path], list[Problem]]:
     """The files to look at, absolute, sorted and each once, and what could not be looked into.
 
-    In a folder these are the ``.py`` and ``.ipynb`` files that neither a ``.gitignore`` between the
-    project's ``root`` and the file nor ``exclude`` (patterns of the same kind, relative to the root)
-    leaves out; hidden folders, virtual environments and build folders are skipped, and links to folders
-    are not followed. A file or folder that is named by itself is always taken.
+    In a folder these are the ``.py`` and ``.ipynb`` files that no ``.gitignore`` between the project's ``root``
+    and the file leaves out; hidden folders, virtual environments and build folders are skipped, and links to
+    folders are not followed. A file or folder that is named by itself is taken anyway, unless it is ``excluded``.
     """
-    walk = _Walk(root, exclude)
+    walk = _Walk(root, excluded)
     for path in paths:
         walk.take(os.path.abspath(path))
     return walk.result(), walk.problems
 
 
 class _Walk:
-    def __init__(self, root: Path, exclude: Sequence[str]) -> None:
+    def __init__(self, root: Path, excluded: Excluded | None) -> None:
         self.problems: list[Problem] = []
         self._root = os.path.abspath(root)
-        self._exclude = _spec(exclude) if exclude else None
+        self._excluded = excluded or (lambda path, folder=False: False)
         self._files: set[str] = set()
         self._links: set[str] = set()
 
     def take(self, path: str) -> None:
         """Adds a file, or all files below a folder."""
         if os.path.isdir(path):
-            self._folder(path)
+            if not self._excluded(Path(path), folder=True):
+                self._folder(path)
         elif os.path.isfile(path):
-            self._files.add(path)
+            if not self._excluded(Path(path)):
+                self._files.add(path)
         elif os.path.exists(path):
             self._problem(path, "This is neither a file nor a folder. Name a Python file instead.")
         else:
@@ -113,8 +118,7 @@ class _Walk:
             self._files.add(entry.path)
 
     def _is_out(self, path: str, ignored: list[_Ignored]) -> bool:
-        below_root = path.removeprefix(self._root + os.sep)
-        if self._exclude and below_root != path and self._exclude.match_file(below_root):
+        if self._excluded(Path(path), folder=path.endswith("/")):
             return True
         for folder, spec in reversed(ignored):
             # The nearest .gitignore that speaks of the path decides.

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -10,15 +9,9 @@ from typing import Any
 import pytest
 
 from bnlint.findings import Finding, Group, Location, Problem, Report, Summary
+from bnlint.settings.lookup import Options
 
 Check = Callable[..., Report]
-
-
-@dataclass(frozen=True)
-class Options:
-    select: tuple[str, ...] = ()
-    ignore: tuple[str, ...] = ()
-    project_root: Path | None = None
 
 
 class Engine:
@@ -31,8 +24,12 @@ class Engine:
         self.options = Options()
         self.progress: Callable[[str], None] | None = None
 
-    def check(self, paths: Sequence[Path], options: Options, progress: Any = None) -> Report:
-        self.paths, self.options, self.progress = paths, options, progress
+    def checker(self, options: Options, progress: Any = None) -> Engine:
+        self.options, self.progress = options, progress
+        return self
+
+    def check(self, paths: Sequence[Path], overlay: Any = None) -> Report:
+        self.paths = paths
         if self.error:
             raise self.error
         return self.report
@@ -49,8 +46,7 @@ class Engine:
 def engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Engine:
     engine = Engine()
     module = ModuleType("bnlint.check")
-    module.check = engine.check  # type: ignore[attr-defined]
-    module.Options = Options  # type: ignore[attr-defined]
+    module.Checker = engine.checker  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "bnlint.check", module)
     monkeypatch.chdir(tmp_path)
     for name in ("NO_COLOR", "FORCE_COLOR", "BNLINT_TRACEBACK"):

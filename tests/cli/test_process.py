@@ -37,8 +37,8 @@ def test_interruption() -> None:
     code = (
         "import signal, sys, threading, types\n"
         "module = types.ModuleType('bnlint.check')\n"
-        "module.Options = lambda *arguments: None\n"
-        "module.check = lambda *arguments: (signal.raise_signal(signal.SIGINT), threading.Event().wait(30))\n"
+        "stop = lambda *arguments: (signal.raise_signal(signal.SIGINT), threading.Event().wait(30))\n"
+        "module.Checker = lambda *arguments: types.SimpleNamespace(check=stop)\n"
         "sys.modules['bnlint.check'] = module\n"
         "from bnlint.cli import main\n"
         "sys.exit(main(['check']))"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bnlint.program.versions import declared
+from bnlint.settings.versions import declared
 
 
 @pytest.mark.parametrize(
