@@ -229,7 +229,8 @@ class _Run:
             if key not in known:
                 settling.take(finding)
         self.report.rules = tuple(
-            RuleInfo(rule.code, rule.name, rule.group, summary(rule), page(rule)) for rule in self.rules
+            RuleInfo(rule.code, rule.name, rule.group, summary(rule), page(rule), rule.fixable)
+            for rule in self.rules
         )
 
     def _commented(self) -> bool:

@@ -263,6 +263,7 @@ class RuleInfo:
     group: Group
     summary: str
     page: str
+    fixable: tuple[Applicability, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

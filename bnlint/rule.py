@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
-from bnlint.findings import Finding, Fix, Group, Location, Step
+from bnlint.findings import Applicability, Finding, Fix, Group, Location, Step
 
 if TYPE_CHECKING:
     from bnlint.trace import Trace
@@ -46,6 +46,8 @@ class Rule(abc.ABC):
     name: ClassVar[str]
     """Names the bad pattern, in words joined by hyphens."""
     group: ClassVar[Group]
+    fixable: ClassVar[tuple[Applicability, ...]] = ()
+    """What its fixes may be, from the safest on; empty if it never has one."""
 
     @abc.abstractmethod
     def check(self, trace: Trace) -> Iterator[Finding]:
