@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from bnlint.findings import Finding, Problem, Report, RuleInfo, Suppressed, UnusedSuppression
 from bnlint.program.link import Linker
@@ -22,6 +22,9 @@ from bnlint.source.files import Files, Overlay
 from bnlint.source.gate import Relevance
 
 if TYPE_CHECKING:
+    from bnlint.dataflow import Value
+    from bnlint.interpreter.machine import Machine
+    from bnlint.interpreter.values import Call
     from bnlint.rule import Rule
     from bnlint.settings.model import Settings
     from bnlint.source.anchors import Anchors
@@ -47,6 +50,16 @@ def check(paths: Sequence[Path], options: Options, progress: Progress | None = N
     return Checker(options, progress).check(paths)
 
 
+class Observer(Protocol):
+    """Watches programs being interpreted."""
+
+    def call(self, machine: Machine, function: Value, made: Call, make: Callable[[], Value]) -> Value:
+        """Make a call that is written in a program, and return its value."""
+
+    def interpreted(self, trace: Trace) -> None:
+        """Take note of what was seen of a program."""
+
+
 class Checker:
     """Checks files and folders as often as it is asked to; a file that has not changed is parsed once."""
 
@@ -57,12 +70,14 @@ class Checker:
         self.parsed: dict[Path, tuple[bytes | None, Module | Problem]] = {}
         """By path, the bytes of files and what was read from them."""
 
-    def check(self, paths: Sequence[Path], overlay: Overlay | None = None) -> Report:
+    def check(
+        self, paths: Sequence[Path], overlay: Overlay | None = None, observer: Observer | None = None
+    ) -> Report:
         """Check files and folders, with the bytes of ``overlay`` in the place of those on the disk.
 
         Raises SettingsError if the configuration makes no sense.
         """
-        return with_deep_stack(lambda: _Run(self, paths, Files(overlay)).report_all())
+        return with_deep_stack(lambda: _Run(self, paths, Files(overlay), observer).report_all())
 
     def module(self, path: Path, files: Files, data: bytes | None = None) -> Module | Problem:
         """What is read from a file; it is only parsed again if its bytes have changed."""
@@ -107,8 +122,11 @@ def with_deep_stack(work: Callable[[], _T]) -> _T:
 class _Run:
     """One run."""
 
-    def __init__(self, checker: Checker, paths: Sequence[Path], files: Files) -> None:
+    def __init__(
+        self, checker: Checker, paths: Sequence[Path], files: Files, observer: Observer | None = None
+    ) -> None:
         self.checker = checker
+        self.observer = observer
         self.paths = paths
         self.files = files
         self.report = Report()
@@ -178,13 +196,17 @@ class _Run:
         library = Library()
         project = self.linker.project
         shared = Shared()
+        observe = self.observer.call if self.observer else None
         entered: set[ast.AST] = set()
         for program in self.linker.programs():
             if program.files & wanted:
                 self.checker.progress(f"interpreting {display_path(program.entry)}")
                 self.report.summary.programs += 1
                 try:
-                    trace, seen = interpret(program.entry, project, self._read, library, shared)
+                    if observe is not None:
+                        # What is executed once for all programs would be seen in the first alone.
+                        shared = Shared()
+                    trace, seen = interpret(program.entry, project, self._read, library, shared, observe)
                 except Exception as error:  # the other programs are still worth checking
                     self._note_failure(program.entry, error)
                     continue
@@ -195,13 +217,17 @@ class _Run:
         for path in self.linker.files:
             if path in wanted and self.linker.relevance[path] is Relevance.NORM:
                 try:
-                    for trace in interpret_alone(path, project, self._read, library, entered, shared):
+                    for trace in interpret_alone(
+                        path, project, self._read, library, entered, shared, observe
+                    ):
                         self._ask(trace, self._settings(path))
                 except Exception as error:  # as above
                     self._note_failure(path, error)
 
     def _ask(self, trace: Trace, settings: Settings) -> None:
         trace.versions = dict(settings.target_versions)
+        if self.observer is not None:
+            self.observer.interpreted(trace)
         for rule in self.rules:
             try:
                 findings = list(rule.check(trace))

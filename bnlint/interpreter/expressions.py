@@ -242,8 +242,10 @@ def _call(machine: Machine, node: ast.Call, scope: Scope) -> Value:
             open_ = open_ or value.open
         else:
             open_ = True
-    site = module.location(node)
-    return call(machine, function, Call(args, kwargs, site, sites=sites, open=open_, rest=tuple(rest)))
+    made = Call(args, kwargs, module.location(node), sites=sites, open=open_, rest=tuple(rest))
+    if machine.observe is None:
+        return call(machine, function, made)
+    return machine.observe(machine, function, made, lambda: call(machine, function, made))
 
 
 def _conditional(machine: Machine, node: ast.IfExp, scope: Scope) -> Value:

@@ -35,11 +35,19 @@ if TYPE_CHECKING:
     from bnlint.interpreter.modules import Modules
 
 
+Observe = Callable[["Machine", Value, Call, Callable[[], Value]], Value]
+"""Given the machine, what is called and the call; makes the call by the last argument, and returns its value."""
+
+
 class Machine:
     """One program being interpreted."""
 
-    def __init__(self, modules: Modules, libraries: Library, trace: Trace) -> None:
+    def __init__(
+        self, modules: Modules, libraries: Library, trace: Trace, observe: Observe | None = None
+    ) -> None:
+        """``observe`` is asked to make each call that is written in the program."""
         self.modules = modules
+        self.observe = observe
         self.libraries = libraries
         self.trace = trace
         self.store = Store()

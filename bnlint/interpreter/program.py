@@ -10,7 +10,7 @@ from bnlint.dataflow import Value
 from bnlint.frameworks.library import Library
 from bnlint.interpreter.activation import GENEROUS, Activation, BudgetExceeded
 from bnlint.interpreter.calls import call_with_unknowns
-from bnlint.interpreter.machine import Machine
+from bnlint.interpreter.machine import Machine, Observe
 from bnlint.interpreter.modules import Modules
 from bnlint.interpreter.shared import Shared
 from bnlint.interpreter.values import ClassValue, Function, Instance, Method, Property, Static
@@ -25,7 +25,12 @@ ALONE = 20_000
 
 
 def interpret(
-    entry: Path, project: Project, read: Read, library: Library, shared: Shared | None = None
+    entry: Path,
+    project: Project,
+    read: Read,
+    library: Library,
+    shared: Shared | None = None,
+    observe: Observe | None = None,
 ) -> tuple[Trace, set[ast.AST]]:
     """The trace of a program, and the function definitions that it entered.
 
@@ -33,7 +38,7 @@ def interpret(
     """
     modules = Modules(project, read, entry, shared)
     trace = Trace("")
-    machine = Machine(modules, library, trace)
+    machine = Machine(modules, library, trace, observe)
     if shared is not None and shared.steps > GENEROUS:
         machine.limit //= 8
     try:
@@ -56,6 +61,7 @@ def interpret_alone(
     library: Library,
     entered: set[ast.AST],
     shared: Shared | None = None,
+    observe: Observe | None = None,
 ) -> Iterator[Trace]:
     """A trace for each function and class of a module that no program entered."""
     source = read(path)
@@ -69,7 +75,7 @@ def interpret_alone(
     if all(_reached(node, entered) for node in definitions):
         return
     modules = Modules(project, read, path, shared)
-    machine = Machine(modules, library, Trace(""))
+    machine = Machine(modules, library, Trace(""), observe)
     try:
         module = modules.run(machine, path, path.stem)
     except BudgetExceeded:
