@@ -146,6 +146,13 @@ def repair(neglect: Neglect, trace: Trace) -> Fix:
     )
 
 
+def fate(call: NormCall, step: TrainStep, trace: Trace) -> Fate:
+    """What becomes of a layer's update operations when a train step runs."""
+    if call.updates is Updates.ATTRIBUTE:
+        return _attached_fate(call, step, trace)
+    return _fate(call, step, trace, any(_opaque(run) for run in trace.of(Run)))
+
+
 def _neglected(trace: Trace) -> list[Neglect]:
     result = []
     opaque = any(_opaque(run) for run in trace.of(Run))
@@ -155,13 +162,12 @@ def _neglected(trace: Trace) -> list[Neglect]:
         fates: dict[Fate, list[NormCall]] = {}
         for call in (*trained(step, trace), *_left_in_inference(step, trace)):
             if call.update_nodes and not call.arguments.unexpected:
-                attached = call.updates is Updates.ATTRIBUTE
-                fate = _attached_fate(call, step, trace) if attached else _fate(call, step, trace, opaque)
-                if fate is not Fate.RUN and fate is not Fate.UNKNOWN:
-                    fates.setdefault(fate, []).append(call)
-        for fate, calls in fates.items():
+                becomes = fate(call, step, trace)
+                if becomes is not Fate.RUN and becomes is not Fate.UNKNOWN:
+                    fates.setdefault(becomes, []).append(call)
+        for becomes, calls in fates.items():
             reads = tuple(read for call in calls[:1] for read in _reads(call, trace))
-            result.append(Neglect(step, fate, tuple(calls), reads))
+            result.append(Neglect(step, becomes, tuple(calls), reads))
     return result
 
 
