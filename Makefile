@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench clean
+.PHONY: help demo test lint format docs bench clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -18,9 +18,12 @@ $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "bnlint needs Python 3.10 or later; set PYTHON.")'
 	$(PYTHON) -m venv $(VENV)
 
-demo: $(VENV)/.base  ## install bnlint and check a small broken program
+demo: $(VENV)/.base  ## install bnlint, check a small broken program and show how to repair it
 	@echo '$$ bnlint check fixtures/demo'
 	@$(BIN)/bnlint check fixtures/demo; test $$? -eq 1
+	@echo
+	@echo '$$ bnlint check --diff fixtures/demo'
+	@$(BIN)/bnlint check --diff fixtures/demo; test $$? -eq 1
 
 test: $(VENV)/.test  ## install what the tests need and run them, with coverage
 	$(BIN)/python -m pytest -n auto --cov --cov-report=term
@@ -33,6 +36,14 @@ lint: $(VENV)/.dev  ## style, format and types
 format:  $(VENV)/.dev  ## format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+docs: $(VENV)/.base  ## write the table of rules and their pages again
+	@mkdir -p docs/rules
+	@rm -f docs/rules/*.md
+	$(BIN)/bnlint rules --output-format markdown > docs/rules.md
+	@set -e; for code in $$($(BIN)/bnlint rules | sed '1d; s/ .*//'); do \
+	  $(BIN)/bnlint rule $$code > docs/rules/$$code.md; \
+	done
 
 bench: $(VENV)/.bench  ## measure beside Ruff and Fixit; TREES="dir ..." names other code to measure on
 	$(BIN)/python benchmarks/bench.py $(TREES)

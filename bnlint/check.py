@@ -9,11 +9,12 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from bnlint.findings import Finding, Problem, Report, RuleInfo, Suppressed, UnusedSuppression
+from bnlint.findings import Finding, Problem, Report, Suppressed, UnusedSuppression
 from bnlint.program.link import Linker
 from bnlint.program.project import Project, find_root
 from bnlint.settings.lookup import Lookup, Options
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from bnlint.settings.model import Settings
     from bnlint.source.anchors import Anchors
     from bnlint.source.module import Module
-    from bnlint.source.suppressions import Comments
+    from bnlint.source.suppressions import Comments, Standing
     from bnlint.trace import Trace
 
 __all__ = ["Checker", "Options", "check", "with_deep_stack"]
@@ -69,6 +70,8 @@ class Checker:
         self.progress = progress or (lambda text: None)
         self.parsed: dict[Path, tuple[bytes | None, Module | Problem]] = {}
         """By path, the bytes of files and what was read from them."""
+        self.linked: Linker | None = None
+        """How files imported each other in the last run."""
 
     def check(
         self, paths: Sequence[Path], overlay: Overlay | None = None, observer: Observer | None = None
@@ -83,8 +86,9 @@ class Checker:
         """What is read from a file; it is only parsed again if its bytes have changed."""
         from bnlint.source.read import read
 
-        if data is None and path in files.overlay:
-            data = files.overlay[path]
+        if data is None:
+            with suppress(OSError):  # the reader says why
+                data = files.read(path)
         known = self.parsed.get(path)
         if known is None or known[0] != data:
             known = self.parsed[path] = data, read(path, display_path(path), data)
@@ -149,6 +153,7 @@ class _Run:
             self._prepare()
         if self.rules:
             self._settle()
+        self.report.asked = sorted(self.wanted)
         summary = self.report.summary
         summary.files = len(wanted)
         summary.analysed = sorted(module.display for module in self.modules.values() if module is not None)
@@ -167,7 +172,13 @@ class _Run:
         if files and not any(Path(os.path.abspath(path)) == root for path in self.paths):
             around, _ = discover([root], root=root, excluded=settings.excluded)
             files = list(dict.fromkeys([*files, *around]))
-        self.linker = Linker(Project(root), files, self.files)
+        self.norms = settings.known_norms(files)
+        words = self.norms.words if self.norms else ()
+        before = self.checker.linked
+        # Which file an import means depends on which files there are.
+        same = before is not None and before.project.root == root and set(before.files) == set(files)
+        project = before.project if before is not None and same else Project(root)
+        self.linker = self.checker.linked = Linker(project, files, self.files, words, before)
         for path, reason in self.linker.unreadable:
             message = f"The file cannot be read ({reason}). Check that it is there and readable."
             self.report.problems.append(Problem(display_path(path), 1, message))
@@ -194,6 +205,8 @@ class _Run:
 
         self._prepare()
         library = Library()
+        if self.norms is not None:
+            self.norms.teach(library)
         project = self.linker.project
         shared = Shared()
         observe = self.observer.call if self.observer else None
@@ -236,11 +249,11 @@ class _Run:
                 continue
             for finding in findings:
                 key = (finding.code, finding.location, finding.location.cell)
-                self.found.setdefault(key, finding)
+                self.found.setdefault(key, self.norms.tempered(finding) if self.norms else finding)
 
     def _settle(self) -> None:
         """Decide which findings are reported."""
-        from bnlint.rule import page, summary
+        from bnlint.rule import describe
         from bnlint.trace import Trace
 
         settling = _Settling(self)
@@ -254,10 +267,8 @@ class _Run:
         for key, finding in self.found.items():
             if key not in known:
                 settling.take(finding)
-        self.report.rules = tuple(
-            RuleInfo(rule.code, rule.name, rule.group, summary(rule), page(rule), rule.fixable)
-            for rule in self.rules
-        )
+        self.report.suppressed.sort(key=lambda known: (known.finding.location, known.finding.code))
+        self.report.rules = tuple(map(describe, self.rules))
 
     def _commented(self) -> bool:
         """Whether a wanted file has a comment for bnlint, which may be in vain."""
@@ -309,16 +320,14 @@ class _Settling:
                 return
         display = finding.location.path
         anchors, comments = self._of(display)
-        line = finding.location.line
+        statement = finding.location.line, finding.location.line
         if anchors is not None:
             finding = replace(finding, anchor=anchors.anchor(finding.location))
-            line = anchors.statement_line(finding.location)
+            statement = anchors.statement_lines(finding.location)
         run.report.everything.append(finding)
         if display not in run.wanted:
             return
-        cell = finding.location.cell
-        places = dict.fromkeys(((cell, finding.location.line), (cell, line)))
-        suppression = comments.silence(finding.code, tuple(places)) if comments else None
+        suppression = comments.silence(finding.code, finding.location, statement) if comments else None
         if suppression is None:
             _insert(run.report.findings, finding)
         else:
@@ -326,14 +335,34 @@ class _Settling:
 
     def unused(self) -> list[UnusedSuppression]:
         """The comments in the wanted files that suppress nothing."""
-        asked = {rule.code for rule in self._run.rules}
         found: list[UnusedSuppression] = []
         for path in self._run.wanted_files:
             if _COMMENT in self._run.linker.data[path]:
                 _, comments = self._of(display_path(path))
                 if comments is not None:
-                    found.extend(comments.unused(asked.__contains__))
+                    found.extend(comments.unused(self._standing(path)))
         return found
+
+    def _standing(self, path: Path) -> dict[str, Standing]:
+        from bnlint.registry import rules
+        from bnlint.settings.model import ON_BY_DEFAULT
+        from bnlint.source.suppressions import Standing
+
+        run = self._run
+        settings = run.checker.settings
+        here = settings.of(path)
+        # What was not read or not reached may hold the findings that a comment is there for.
+        complete = not (run.report.problems or run.report.summary.incomplete)
+        return {
+            rule.code: Standing(
+                asked=complete
+                and rule in run.rules
+                and here.enables(rule.code, rule.group)
+                and not settings.ignored_in(path, rule.code),
+                usual=rule.group in ON_BY_DEFAULT,
+            )
+            for rule in rules()
+        }
 
     def _of(self, display: str) -> tuple[Anchors | None, Comments | None]:
         if display not in self._comments:

@@ -48,7 +48,7 @@ def passed(call: NormCall, phase: Const, trace: Trace) -> Passed | None:
     frames = list(call.context.frame.outwards())
     if phase.site is not None:
         return _argument_at(phase.site, frames, call.site, trace)
-    return _argument_of(call, frames, trace)
+    return _argument_of(call, trace)
 
 
 def misdirected(call: NormCall) -> bool:
@@ -69,10 +69,10 @@ def _argument_at(site: Location, frames: list[Frame], own: Location, trace: Trac
     return None
 
 
-def _argument_of(call: NormCall, frames: list[Frame], trace: Trace) -> Passed | None:
+def _argument_of(call: NormCall, trace: Trace) -> Passed | None:
     """Follow a computed phase back through the parameters of the callers to where it is computed."""
     found: Passed | None = None
-    for frame, name in _carriers(call, frames, trace):
+    for frame, name in carriers(call, trace):
         invoked, caller = invocation(frame, trace)
         expression = None if invoked is None else _bound(invoked, frame.node, name)
         if invoked is None or caller is None or expression is None:
@@ -86,10 +86,10 @@ def _argument_of(call: NormCall, frames: list[Frame], trace: Trace) -> Passed | 
 def untold(call: NormCall, trace: Trace) -> str | None:
     """The name of a phase parameter, of a function around the layer's call, that does not reach the layer."""
     frames = list(call.context.frame.outwards())
-    carriers = dict(_carriers(call, frames, trace))
+    handed = dict(carriers(call, trace))
     for frame in frames:
         for name in _parameters(frame.node):
-            if is_phase_name(name) and carriers.get(frame) != name and not _decides_otherwise(frame, name):
+            if is_phase_name(name) and handed.get(frame) != name and not _decides_otherwise(frame, name):
                 return name
     return None
 
@@ -108,10 +108,11 @@ def _decides_otherwise(frame: Frame, name: str) -> bool:
     return any(isinstance(node, ast.Name) and node.id == name for part in asked for node in ast.walk(part))
 
 
-def _carriers(call: NormCall, frames: list[Frame], trace: Trace) -> Iterator[tuple[Frame, str]]:
+def carriers(call: NormCall, trace: Trace) -> Iterator[tuple[Frame, str]]:
     """The functions through whose parameters the phase comes, innermost first, each with the parameter."""
     if call.origin is Origin.DEFAULT:
         return
+    frames = list(call.context.frame.outwards())
     site = next((site for name in _PHASES if (site := call.arguments.site(name)) is not None), None)
     expression = None if site is None else _expression_at(site, frames[0], trace)
     for frame in frames:

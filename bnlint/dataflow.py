@@ -57,10 +57,19 @@ class Choice(Value):
         return f"Choice({', '.join(repr(value) for _, value in self.options)})"
 
 
+@dataclass(frozen=True, slots=True)
+class Named:
+    """How a program writes a value: a name or an attribute, what it holds, and whether that is a list of values."""
+
+    text: str
+    holds: tuple[Value, ...]
+    several: bool
+
+
 class Frame:
     """One call on the way from the entry to a place: which function, and where it was called."""
 
-    __slots__ = ("function", "locate", "module", "node", "parent", "site")
+    __slots__ = ("function", "locate", "module", "names", "node", "parent", "site")
 
     def __init__(
         self,
@@ -82,6 +91,8 @@ class Frame:
         self.parent = parent
         self.locate = locate
         """Where a part of the definition is written."""
+        self.names: Callable[[], list[Named]] = list
+        """What it had given a name to when it ended."""
 
     def outwards(self) -> Iterator[Frame]:
         """This frame and its callers, innermost first."""

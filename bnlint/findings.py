@@ -130,6 +130,15 @@ class RemoveArgument:
 
 
 @dataclass(frozen=True, slots=True)
+class AddItem:
+    """Put the item ``key: value`` at the end of the dictionary display ``{…}`` at ``location``."""
+
+    location: Location
+    key: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
 class ReplaceExpression:
     """Put ``text`` in the place of the expression at ``location``; ``{old}`` in it is what stood there."""
 
@@ -155,6 +164,7 @@ Edit = (
     | RenameKeyword
     | NameArgument
     | RemoveArgument
+    | AddItem
     | ReplaceExpression
     | ReplaceComment
 )
@@ -237,13 +247,15 @@ class Suppressed:
 class UnusedSuppression:
     """A comment that suppresses nothing, or of whose codes some suppress nothing.
 
-    ``location`` is that of the comment, ``codes`` are those in vain, and ``rest`` is what the comment should say
-    instead, empty if it should go.
+    ``location`` is that of the comment, ``codes`` are those in vain (none if the comment names no code), and
+    ``rest`` is what the comment should say instead, empty if it should go. ``mistake`` says in sentences what is
+    not understood in it.
     """
 
     location: Location
     codes: tuple[str, ...]
     rest: str
+    mistake: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,4 +320,6 @@ class Report:
     notes: list[str] = field(default_factory=list)
     """Sentences that the user should read and that do not change the exit code."""
     rules: tuple[RuleInfo, ...] = ()
-    """The rules that were asked."""
+    """The rules that were asked; none if no file has anything to do with normalisation."""
+    asked: list[str] = field(default_factory=list)
+    """The paths of the files whose findings were asked for."""

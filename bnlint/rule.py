@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
-from bnlint.findings import Applicability, Finding, Fix, Group, Location, Step
+from bnlint.findings import Applicability, Finding, Fix, Group, Location, RuleInfo, Step
 
 if TYPE_CHECKING:
     from bnlint.trace import Trace
@@ -70,6 +70,11 @@ def page(rule: Rule) -> str:
 def summary(rule: Rule) -> str:
     """The first paragraph of the rule's page, on one line."""
     return " ".join(_docstring(rule).partition("\n\n")[0].split())
+
+
+def describe(rule: Rule) -> RuleInfo:
+    """What a report or a table may say about the rule."""
+    return RuleInfo(rule.code, rule.name, rule.group, summary(rule), page(rule), rule.fixable)
 
 
 def mistakes(rule: Rule) -> list[str]:

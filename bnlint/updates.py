@@ -11,13 +11,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from bnlint.dataflow import Const, Node, Op, Unknown, World, execution
-from bnlint.findings import Applicability, Fix, Location, WrapStatement
+from bnlint.findings import Location
 from bnlint.phase import deliberate
 from bnlint.runs import executions
 from bnlint.trace import CollectUpdates, NormCall, NormLayer, Origin, Run, Trace, TrainStep, Updates
 from bnlint.words import META_LEARNING
-
-_HEADER = "{tf}.control_dependencies({tf}.get_collection({tf}.GraphKeys.UPDATE_OPS))"
 
 
 class Fate(enum.Enum):
@@ -127,23 +125,6 @@ def first_of_each_place(calls: Iterable[NormCall]) -> list[NormCall]:
     for call in calls:
         places.setdefault(call.site, call)
     return list(places.values())
-
-
-def repair(neglect: Neglect, trace: Trace) -> Fix:
-    """Run the collected updates with the train step; safe with one optimizer, after all layers."""
-    step = neglect.step
-    if len({other.node for other in trace.of(TrainStep)}) > 1:
-        return Fix(
-            Applicability.DISPLAY,
-            "run each network's own updates with its train step: several optimizers share the collection",
-        )
-    if step.node.branch or any(call.order > step.order for call in neglect.calls):
-        return Fix(Applicability.DISPLAY, "run the update operations together with the train step")
-    return Fix(
-        Applicability.SAFE,
-        "run the update operations before the train step",
-        (WrapStatement(step.site, _HEADER),),
-    )
 
 
 def fate(call: NormCall, step: TrainStep, trace: Trace) -> Fate:

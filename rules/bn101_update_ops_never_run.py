@@ -39,9 +39,15 @@ with tf.control_dependencies(tf.get_collection(tf.GraphKeys.UPDATE_OPS)):
 
 ## Fix safety
 
-The fix wraps the statement of the train step. It is safe when there is one optimizer, the statement comes
-after all layers and is not built inside a graph-level conditional; with several optimizers each would update
-the statistics of all networks, so the fix is only shown.
+The fix wraps the statement of the train step. Where the collection is read with a misspelt key or with a scope
+that matches nothing, it corrects that instead, and it takes `update_ops=[]` out of `create_train_op`. Where the
+statement builds the layers too, or the train step stands in a lambda or a condition, it groups the updates with
+the step.
+
+It is safe when the step comes after all layers, executes and trains every layer whose updates are in the
+collection, and nothing of that is inside a conditional or a loop of the graph. Where several networks share the
+collection it is unsafe if the updates of this step's network can be told by the name of its variable scope: which
+step moves which statistics changes how the networks learn. Otherwise the fix is only shown.
 
 ## Confirmed by
 
@@ -62,10 +68,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bnlint.findings import Finding, Group, Step
+from bnlint.findings import Applicability, Finding, Fix, Group, Step
+from bnlint.remedies.collection import every_update, repair, right_key, without_filter
 from bnlint.rule import Rule
 from bnlint.trace import NormCall, Trace
-from bnlint.updates import Fate, Neglect, first_of_each_place, neglected, repair, runs_of
+from bnlint.updates import Fate, Neglect, first_of_each_place, neglected, runs_of
 
 
 class UpdateOpsNeverRun(Rule):
@@ -74,16 +81,30 @@ class UpdateOpsNeverRun(Rule):
     code = "BN101"
     name = "update-ops-never-run"
     group = Group.ERROR
+    fixable = (Applicability.SAFE, Applicability.UNSAFE, Applicability.DISPLAY)
 
     def check(self, trace: Trace) -> Iterator[Finding]:
         """Report each train step once."""
         for neglect in neglected(trace):
             if neglect.fate is Fate.NEVER_READ:
-                yield self.finding(
-                    neglect.step.site, _message(neglect), _steps(neglect, trace), repair(neglect, trace)
-                )
+                message = _message(neglect)
             elif neglect.fate is Fate.FILTERED_OUT:
-                yield self.finding(neglect.step.site, _filtered(neglect), _steps(neglect, trace))
+                message = _filtered(neglect)
+            else:
+                continue
+            yield self.finding(neglect.step.site, message, _steps(neglect, trace), _fix(neglect, trace))
+
+
+def _fix(neglect: Neglect, trace: Trace) -> Fix:
+    if neglect.fate is Fate.FILTERED_OUT:
+        preferred = ("read the collection without the scope", without_filter(neglect, trace))
+        return repair(neglect, trace, preferred)
+    return repair(
+        neglect,
+        trace,
+        ("let the function run the updates that are in the collection", every_update(neglect, trace)),
+        ("read the collection that the layers fill", right_key(neglect, trace)),
+    )
 
 
 def _message(neglect: Neglect) -> str:

@@ -39,9 +39,14 @@ with tf.control_dependencies(tf.get_collection(tf.GraphKeys.UPDATE_OPS)):
 
 ## Fix safety
 
-The fix reads the collection again around the statement of the train step; the early read is left for the
-author to delete. It is safe when there is one optimizer, the statement comes after all layers and is not
-built inside a graph-level conditional; otherwise it is only shown.
+The fix moves the statement that reads the collection to where its result is first used, if that comes after all
+layers; a model inside the block of a list that was still empty is moved out of it. Else the block around the
+train step reads the collection anew, or a block around its statement does, or the updates are grouped with it.
+
+It is safe when the step comes after all layers, executes and trains every layer whose updates are in the
+collection, and nothing of that is inside a conditional or a loop of the graph. Where several networks share the
+collection it is unsafe if the updates of this step's network can be told by the name of its variable scope, and
+otherwise only shown.
 
 ## Confirmed by
 
@@ -61,10 +66,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bnlint.findings import Finding, Group, Step
+from bnlint.findings import Applicability, Finding, Fix, Group, Step
+from bnlint.remedies.collection import model_before, read_later, read_there, repair
 from bnlint.rule import Rule
 from bnlint.trace import Trace
-from bnlint.updates import Fate, Neglect, first_of_each_place, neglected, repair
+from bnlint.updates import Fate, Neglect, first_of_each_place, neglected
 
 
 class UpdateOpsReadTooEarly(Rule):
@@ -73,14 +79,25 @@ class UpdateOpsReadTooEarly(Rule):
     code = "BN102"
     name = "update-ops-read-too-early"
     group = Group.ERROR
+    fixable = (Applicability.SAFE, Applicability.UNSAFE, Applicability.DISPLAY)
 
     def check(self, trace: Trace) -> Iterator[Finding]:
         """Report each train step once."""
         for neglect in neglected(trace):
             if neglect.fate is Fate.READ_TOO_EARLY:
                 yield self.finding(
-                    neglect.step.site, _message(neglect), _steps(neglect), repair(neglect, trace)
+                    neglect.step.site, _message(neglect), _steps(neglect), _fix(neglect, trace)
                 )
+
+
+def _fix(neglect: Neglect, trace: Trace) -> Fix:
+    return repair(
+        neglect,
+        trace,
+        ("read the collection after the layers are made", read_later(neglect, trace)),
+        ("build the model before the collection is read", model_before(neglect, trace)),
+        ("read the collection where it is used", read_there(neglect, trace)),
+    )
 
 
 def _message(neglect: Neglect) -> str:

@@ -36,8 +36,13 @@ with tf.control_dependencies(tf.get_collection(tf.GraphKeys.UPDATE_OPS)):
 
 ## Fix safety
 
-The fix wraps the statement of the train step. It is safe when there is one optimizer, the statement comes
-after all layers and is not built inside a graph-level conditional; otherwise it is only shown.
+The fix moves the statement of the train step into the block of the updates that follows it, or wraps it in a block
+of its own, with the updates that were collected before it or else with the collection.
+
+It is safe when the step comes after all layers, executes and trains every layer whose updates are in the
+collection, and nothing of that is inside a conditional or a loop of the graph. Where several networks share the
+collection it is unsafe if the updates of this step's network can be told by the name of its variable scope, and
+otherwise only shown.
 
 ## Confirmed by
 
@@ -57,10 +62,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bnlint.findings import Finding, Group, Step
+from bnlint.findings import Applicability, Finding, Fix, Group, Step
+from bnlint.remedies.collection import into_block, repair, with_what_was_read
 from bnlint.rule import Rule
 from bnlint.trace import Trace
-from bnlint.updates import Fate, Neglect, first_of_each_place, neglected, repair, runs_of
+from bnlint.updates import Fate, Neglect, first_of_each_place, neglected, runs_of
 
 
 class UpdateOpsNotADependency(Rule):
@@ -69,6 +75,7 @@ class UpdateOpsNotADependency(Rule):
     code = "BN103"
     name = "update-ops-not-a-dependency"
     group = Group.ERROR
+    fixable = (Applicability.SAFE, Applicability.UNSAFE, Applicability.DISPLAY)
 
     def check(self, trace: Trace) -> Iterator[Finding]:
         """Report each train step once."""
@@ -79,8 +86,17 @@ class UpdateOpsNotADependency(Rule):
                     "the update operations are collected, but neither this train step nor anything else "
                     "that runs depends on them: the moving statistics never move",
                     _steps(neglect, trace),
-                    repair(neglect, trace),
+                    _fix(neglect, trace),
                 )
+
+
+def _fix(neglect: Neglect, trace: Trace) -> Fix:
+    return repair(
+        neglect,
+        trace,
+        ("take the train step inside the block of the updates", into_block(neglect, trace)),
+        ("run the collected updates before the train step", with_what_was_read(neglect, trace)),
+    )
 
 
 def _steps(neglect: Neglect, trace: Trace) -> tuple[Step, ...]:

@@ -37,8 +37,13 @@ with tf.control_dependencies(norm.updates):
 
 ## Fix safety
 
-Only shown: which object holds the updates, a layer or a model, is the author's to say, and the updates of a
-`Sequential` that has an input shape also hold some that need its own placeholder.
+Where a layer or model whose `updates` are those of the trained layers has a name at the train step, the fix makes
+the step depend on them. Else it adds the updates to `tf.GraphKeys.UPDATE_OPS` where the layer is called, and
+makes the step depend on that collection if it does not yet.
+
+It is safe when the step comes after all layers and executes every layer whose updates it would run, which leaves
+out models that hold updates tied to a placeholder of their own; otherwise, or where nobody feeds the learning
+phase, it is only shown.
 
 ## Confirmed by
 
@@ -59,7 +64,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bnlint.findings import Applicability, Finding, Fix, Group, Step
+from bnlint.findings import Applicability, Finding, Group, Step
+from bnlint.remedies.keras import repair
 from bnlint.rule import Rule
 from bnlint.trace import CollectUpdates, Trace
 from bnlint.updates import Fate, Neglect, first_of_each_place, neglected, runs_of
@@ -71,6 +77,7 @@ class KerasUpdatesNeverRun(Rule):
     code = "BN104"
     name = "keras-updates-never-run"
     group = Group.ERROR
+    fixable = (Applicability.SAFE, Applicability.DISPLAY)
 
     def check(self, trace: Trace) -> Iterator[Finding]:
         """Report each train step once."""
@@ -81,10 +88,7 @@ class KerasUpdatesNeverRun(Rule):
                     "Keras batch norm is trained here, but nothing runs the layers' `updates`, which are "
                     "in no collection: the moving statistics never move",
                     _steps(neglect, trace),
-                    Fix(
-                        Applicability.DISPLAY,
-                        "run the `updates` of the layers or of the model with the train step",
-                    ),
+                    repair(neglect, trace),
                 )
 
 

@@ -39,7 +39,14 @@ m, v = tf.cond(training, with_update, lambda: (ema.average(mean), ema.average(va
 
 ## Fix safety
 
-What the update should depend on is the author's choice, so the fix is only shown.
+Where the updates are dropped, kept under a name or put into a collection that nobody reads, the fix runs them with
+the train step: it makes its statement depend on the name or on the collection, to which it adds what is dropped.
+Where a block of dependencies on the updates returns what was there before it, the fix returns identities that are
+created inside.
+
+It is safe when a single train step comes after the updates, executes all layers whose updates it would run, and
+nothing of that is inside a conditional or a loop of the graph. Otherwise, and for an average that is never assigned,
+it is only shown.
 
 ## Confirmed by
 
@@ -62,12 +69,12 @@ from collections.abc import Iterator
 from bnlint.dataflow import Const, Node, Op, Unknown, Value
 from bnlint.findings import Applicability, Finding, Fix, Group, Location, Step
 from bnlint.handmade import Handmade, handmade, ingredients, trained_in, updates_run
+from bnlint.remedies.byhand import repair
 from bnlint.rule import Rule
 from bnlint.trace import Run, Trace
 
-_FIX = Fix(
-    Applicability.DISPLAY,
-    "make the update a dependency of what the train step uses, inside the training branch",
+_ASSIGN = Fix(
+    Applicability.DISPLAY, "assign the new average to the variable, and run that with the train step"
 )
 
 
@@ -77,13 +84,15 @@ class MovingAverageNeverApplied(Rule):
     code = "BN106"
     name = "moving-average-never-applied"
     group = Group.ERROR
+    fixable = (Applicability.SAFE, Applicability.DISPLAY)
 
     def check(self, trace: Trace) -> Iterator[Finding]:
         """Report each place once."""
         if not trace.driven or trace.incomplete or any(_opaque(run) for run in trace.of(Run)):
             return
         seen: set[Location] = set()
-        for layer in handmade(trace):
+        layers = handmade(trace)
+        for layer in layers:
             site = layer.call.site
             run = trained_in(layer, trace)
             if site in seen or run is None:
@@ -110,7 +119,7 @@ class MovingAverageNeverApplied(Rule):
                 "nothing runs the update of this layer's moving statistics: inference normalises with their "
                 "initial values",
                 steps,
-                _FIX,
+                repair(layer, layers, run, trace) if layer.updates else _ASSIGN,
             )
 
 

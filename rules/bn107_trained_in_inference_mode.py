@@ -35,7 +35,10 @@ with tf.control_dependencies(tf.get_collection(tf.GraphKeys.UPDATE_OPS)):
 
 ## Fix safety
 
-The phase has to come from the callers and the updates have to be run: the fix is only shown.
+Another mode changes what the network computes, so no fix is safe. Where one phase is evident and has a name at the
+layer, the fix hands it to the layer and is unsafe: a placeholder or variable that is true in the training and that
+other layers follow or that is called like a phase, or the `mode` of an Estimator's model function. BN101 then
+sees to it that the updates are run. Otherwise the fix is only shown.
 
 ## Confirmed by
 
@@ -68,6 +71,7 @@ from bnlint.constants import (
 )
 from bnlint.dataflow import Const
 from bnlint.findings import Applicability, Finding, Fix, Group, Step
+from bnlint.remedies.phases import phased
 from bnlint.rule import Rule
 from bnlint.runs import training_runs
 from bnlint.trace import NormCall, Origin, Run, Trace, TrainStep
@@ -79,6 +83,7 @@ class TrainedInInferenceMode(Rule):
     code = "BN107"
     name = "trained-in-inference-mode"
     group = Group.ERROR
+    fixable = (Applicability.UNSAFE, Applicability.DISPLAY)
 
     def check(self, trace: Trace) -> Iterator[Finding]:
         """Report each constant once, at the first layer that it reaches."""
@@ -95,9 +100,9 @@ class TrainedInInferenceMode(Rule):
                         continue
                     if passed(call, phase, trace) is None:
                         seen |= {call.site, _source(call, phase)}
-                        yield self._finding(call, phase, step, run)
+                        yield self._finding(call, phase, step, run, trace)
 
-    def _finding(self, call: NormCall, phase: Const, step: TrainStep, run: Run) -> Finding:
+    def _finding(self, call: NormCall, phase: Const, step: TrainStep, run: Run, trace: Trace) -> Finding:
         why = "that is the default" if call.origin is Origin.DEFAULT else "the flag is a constant"
         steps = [Step(call.site, f"always in inference mode: {why}")]
         if phase.site is not None and phase.site != call.site:
@@ -110,10 +115,15 @@ class TrainedInInferenceMode(Rule):
             "batch norm is trained in inference mode: it never normalises with batch statistics, "
             "and its moving statistics never move",
             steps,
-            Fix(
-                Applicability.DISPLAY, "give the layer the phase and run its update operations while training"
-            ),
+            _fix(call, run, trace),
         )
+
+
+def _fix(call: NormCall, run: Run, trace: Trace) -> Fix:
+    text, edits = phased(call, run, trace)
+    if edits:
+        return Fix(Applicability.UNSAFE, f"give the layer the phase, `{text}`", edits)
+    return Fix(Applicability.DISPLAY, "give the layer the phase and run its update operations while training")
 
 
 def _source(call: NormCall, phase: Const) -> object:

@@ -33,8 +33,9 @@ x = tf.layers.batch_normalization(x, momentum=0.9, training=is_training)
 
 ## Fix safety
 
-Another momentum gives other moving statistics. The fix for a direct argument is unsafe; everything else is
-shown.
+Another momentum gives other moving statistics, so no fix is safe. Where the constant, or an expression for it, is
+written as an argument or in the parameters of a normaliser, the fix turns it over and is unsafe. A momentum that is
+too high for the schedule, and one that comes another way, is only shown.
 
 ## Confirmed by
 
@@ -51,16 +52,18 @@ Only constants are looked at. The length of the training must follow from `for` 
 
 from __future__ import annotations
 
+import ast
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from bnlint.dataflow import Const, Node, Value
-from bnlint.findings import Applicability, Finding, Fix, Group, Location, SetKeyword, Step
+from bnlint.findings import Applicability, Finding, Fix, Group, Location, ReplaceExpression, Step
 from bnlint.handmade import Handmade, handmade, keeps
 from bnlint.phase import deliberate, in_unit_test
 from bnlint.rule import Rule
 from bnlint.runs import executions, training_runs
 from bnlint.trace import NormCall, Run, Save, Trace
+from bnlint.written import Source, is_plain, keyword, parameters, source
 
 _PARAMETERS = {
     "tf.layers.batch_normalization": "momentum",
@@ -79,6 +82,7 @@ class MomentumConvention(Rule):
     code = "BN110"
     name = "momentum-convention"
     group = Group.WARNING
+    fixable = (Applicability.UNSAFE, Applicability.DISPLAY)
 
     def check(self, trace: Trace) -> Iterator[Finding]:
         """Report each place once."""
@@ -91,7 +95,7 @@ class MomentumConvention(Rule):
                 continue
             if deliberate((call.context,)) or in_unit_test(call.context):
                 continue
-            share, site = kept
+            share, site, literal = kept
             where = site or call.site
             if 0 < share <= _FORGETFUL:
                 seen.add(call.site)
@@ -103,7 +107,7 @@ class MomentumConvention(Rule):
                         Step(where, "the share that is kept"),
                         Step(call.site, "of this layer's moving statistics"),
                     ),
-                    _fix(call, share),
+                    _fix(share, (_decay_of(by_hand.get(call), trace), site, literal), trace),
                 )
             elif 0.9 <= share < 1:
                 finding = self._cold(call, share, where, by_hand.get(call), trace)
@@ -137,8 +141,8 @@ class MomentumConvention(Rule):
         )
 
 
-def _kept(call: NormCall, layer: Handmade | None) -> tuple[float, Location | None] | None:
-    """The constant share that the layer's moving statistics keep, and where it is written."""
+def _kept(call: NormCall, layer: Handmade | None) -> tuple[float, Location | None, Location | None] | None:
+    """The constant share that the layer's moving statistics keep, where it is given, and where its literal stands."""
     value: Value | None = None
     site: Location | None = None
     if layer is not None:
@@ -154,7 +158,7 @@ def _kept(call: NormCall, layer: Handmade | None) -> tuple[float, Location | Non
         and isinstance(value.value, float | int)
         and not isinstance(value.value, bool)
     ):
-        return float(value.value), site
+        return float(value.value), site, value.site
     return None
 
 
@@ -204,9 +208,35 @@ def _applied(node: Node) -> NormCall | None:
     return found if isinstance(found, NormCall) else None
 
 
-def _fix(call: NormCall, share: float) -> Fix:
-    parameter = _PARAMETERS.get(call.layer.api)
-    if parameter is None or call.via or parameter not in call.arguments.named:
-        return Fix(Applicability.DISPLAY, f"keep {1 - share:g} instead")
-    edit = SetKeyword(call.site, parameter, f"{1 - share:g}")
-    return Fix(Applicability.UNSAFE, f"keep {1 - share:g} instead", (edit,))
+def _fix(share: float, sites: Iterable[Location | None], trace: Trace) -> Fix:
+    message = f"keep {1 - share:g} instead"
+    for site in sites:
+        written = source(site, trace)
+        node = written.at(site, ast.expr) if written else None  # type: ignore[type-abstract]
+        if site is not None and written is not None and node is not None and _is_argument(node, written):
+            if isinstance(node, ast.Constant):
+                return Fix(Applicability.UNSAFE, message, (ReplaceExpression(site, f"{1 - share:g}"),))
+            passed_on = {parameter.arg for parameter in parameters(written.scope(node))}
+            if is_plain(node) and ast.unparse(node) not in passed_on:
+                return Fix(Applicability.UNSAFE, message, (ReplaceExpression(site, "1 - {old}"),))
+    return Fix(Applicability.DISPLAY, message)
+
+
+def _decay_of(layer: Handmade | None, trace: Trace) -> Location | None:
+    """Where a hand-written layer's moving average is given its decay."""
+    if layer is None:
+        return None
+    update = layer.updates[0]
+    keeper = getattr(update.attrs.get("owner"), "site", update.site)
+    written = source(keeper, trace)
+    call = written.at(keeper, ast.Call) if written else None
+    if written is None or call is None:
+        return None
+    position = 2 if keeper == update.site else 0
+    given = keyword(call, "decay") or (call.args[position] if len(call.args) > position else None)
+    return written.locate(given) if given is not None and "decay" in update.attrs else None
+
+
+def _is_argument(node: ast.expr, written: Source) -> bool:
+    """Whether an expression is given to a call, by a dictionary or as a default of a parameter."""
+    return isinstance(written.parent(node), ast.keyword | ast.Call | ast.Dict | ast.arguments)

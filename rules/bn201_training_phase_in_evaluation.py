@@ -32,7 +32,9 @@ valid_error = sess.run(loss, feed_dict={x: valid_x, y: valid_y, is_training: Fal
 
 ## Fix safety
 
-The fix turns the value over. It changes what the evaluation computes, so it is unsafe.
+The fix turns the value over; where the same feed also serves the training, it sets the entry anew before the
+evaluation. It changes what the evaluation computes, so it is unsafe. It is only shown where the value is computed,
+or where one literal serves both phases and the evaluation cannot be told apart.
 
 ## Confirmed by
 
@@ -51,15 +53,18 @@ Feeds that are built by code that is not known are left alone.
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 
 from bnlint.constants import built_in, passed
 from bnlint.dataflow import Const
-from bnlint.findings import Applicability, Finding, Fix, Group, Location, ReplaceExpression, Step
+from bnlint.findings import Applicability, Edit, Finding, Fix, Group, InsertStatement, Location, Step
 from bnlint.phase import Verdict, evaluations, meant, switched
+from bnlint.repairs import turned_over
 from bnlint.rule import Rule
-from bnlint.runs import norms_in, norms_reached, optimized
+from bnlint.runs import norms_in, norms_reached, optimized, training_runs
 from bnlint.trace import Feed, NormCall, Run, Trace
+from bnlint.written import is_plain, source
 
 
 class TrainingPhaseInEvaluation(Rule):
@@ -68,6 +73,7 @@ class TrainingPhaseInEvaluation(Rule):
     code = "BN201"
     name = "training-phase-in-evaluation"
     group = Group.ERROR
+    fixable = (Applicability.UNSAFE, Applicability.DISPLAY)
 
     def check(self, trace: Trace) -> Iterator[Finding]:
         """Report each wrong value once."""
@@ -90,7 +96,7 @@ class TrainingPhaseInEvaluation(Rule):
                 steps.append(Step(feed.site, "the value is fed here"))
             steps.append(Step(run.site, _evaluates(verdict)))
             yield self.finding(
-                site, _message(f"is fed {_text(literal)} in an evaluation"), steps, _turn_over(literal)
+                site, _message(f"is fed {_text(literal)} in an evaluation"), steps, _fix(feed, run, trace)
             )
 
     def _passed(self, run: Run, verdict: Verdict, trace: Trace) -> Iterator[Finding]:
@@ -108,7 +114,7 @@ class TrainingPhaseInEvaluation(Rule):
                         Step(call.site, "this layer then uses the statistics of the evaluated batch"),
                         Step(run.site, _evaluates(verdict)),
                     ),
-                    _turn_over(phase),
+                    _turned_over(phase),
                 )
 
 
@@ -135,8 +141,51 @@ def _text(value: object) -> str:
     return repr(value.value) if isinstance(value, Const) else "True"
 
 
-def _turn_over(value: object) -> Fix | None:
-    if not isinstance(value, Const) or value.site is None:
-        return None
-    text = repr(type(value.value)(not value.value))
-    return Fix(Applicability.UNSAFE, f"say {text} in the evaluation", (ReplaceExpression(value.site, text),))
+def _fix(feed: Feed, run: Run, trace: Trace) -> Fix:
+    literal = feed.value
+    if not isinstance(literal, Const):
+        return _SHOWN
+    if not any(_same(other, feed) for training in training_runs(trace) for other in training.feeds):
+        return _turned_over(literal)
+    text, _ = turned_over(literal)
+    edits = _set_anew(feed, run, text, trace)
+    return Fix(Applicability.UNSAFE, f"feed {text} before the evaluation", edits) if edits else _SHOWN
+
+
+def _same(other: Feed, feed: Feed) -> bool:
+    one, two = (value.site if isinstance(value, Const) else None for value in (other.value, feed.value))
+    return (one or other.site) == (two or feed.site)
+
+
+def _turned_over(literal: Const) -> Fix:
+    text, edits = turned_over(literal)
+    return Fix(Applicability.UNSAFE, f"say {text} in the evaluation", edits) if edits else _SHOWN
+
+
+_SHOWN = Fix(Applicability.DISPLAY, "switch the phase off in the evaluation")
+
+
+def _set_anew(feed: Feed, run: Run, text: str, trace: Trace) -> tuple[Edit, ...]:
+    """The edit that writes an entry of a feed anew before a run; none where both are not in the same function."""
+    written = source(run.site, trace)
+    value, called = (
+        (written.at(place, ast.expr) for place in (feed.site, run.site)) if written else (None, None)
+    )
+    if written is None or value is None or not isinstance(called, ast.Call):
+        return ()
+    statement = written.parent(value)
+    target = statement.targets[0] if isinstance(statement, ast.Assign) else None
+    names = {given.id for given in _arguments(called) if isinstance(given, ast.Name)}
+    if (
+        not isinstance(target, ast.Subscript)
+        or not isinstance(target.value, ast.Name)
+        or target.value.id not in names
+        or not is_plain(target.slice)
+        or written.scope(value) is not written.scope(called)
+    ):
+        return ()
+    return (InsertStatement(run.site, f"{ast.unparse(target)} = {text}"),)
+
+
+def _arguments(call: ast.Call) -> list[ast.expr]:
+    return [*call.args, *(keyword.value for keyword in call.keywords)]

@@ -30,7 +30,9 @@ sess.run(train_op, feed_dict={x: batch_x, y: batch_y, is_training: True})
 
 ## Fix safety
 
-The fix turns the value over. It changes what is trained, so it is unsafe.
+The fix turns the value over, or compares the `mode` of an Estimator with the mode of training. It changes what is
+trained, so it is unsafe. It is only shown where the value is computed, or where the same literal also serves an
+evaluation.
 
 ## Confirmed by
 
@@ -51,10 +53,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bnlint.constants import built_in, misdirected, passed, pretrained, steps_of, trained_by, trained_in_mode
+from bnlint.constants import (
+    Passed,
+    built_in,
+    misdirected,
+    passed,
+    pretrained,
+    steps_of,
+    trained_by,
+    trained_in_mode,
+)
 from bnlint.dataflow import Const
-from bnlint.findings import Applicability, Finding, Fix, Group, Location, ReplaceExpression, Step
-from bnlint.phase import switched
+from bnlint.findings import Applicability, Edit, Finding, Fix, Group, Location, Step
+from bnlint.phase import evaluations, switched
+from bnlint.repairs import compared_mode, turned_over
 from bnlint.rule import Rule
 from bnlint.runs import training_runs
 from bnlint.trace import Feed, NormCall, Run, Trace, TrainStep
@@ -66,6 +78,7 @@ class InferencePhaseInTraining(Rule):
     code = "BN202"
     name = "inference-phase-in-training"
     group = Group.ERROR
+    fixable = (Applicability.UNSAFE, Applicability.DISPLAY)
 
     def check(self, trace: Trace) -> Iterator[Finding]:
         """Report each wrong value once."""
@@ -88,7 +101,9 @@ class InferencePhaseInTraining(Rule):
                     steps.append(Step(feed.site, "the value is fed here"))
                 steps.append(Step(run.site, "this run trains the layer"))
                 said = repr(feed.value.value)
-                yield self.finding(site, _message(f"is fed {said}"), steps, _turn_over(feed.value))
+                yield self.finding(
+                    site, _message(f"is fed {said}"), steps, _fed_otherwise(feed, feed.value, trace)
+                )
 
     def _passed(self, run: Run, step: TrainStep, calls: list[NormCall], trace: Trace) -> Iterator[Finding]:
         if pretrained(run, trace):
@@ -107,7 +122,7 @@ class InferencePhaseInTraining(Rule):
                         Step(call.site, "this layer then uses its stored statistics, which do not move"),
                         Step(step.site, "and is trained here"),
                     ),
-                    _turn_over(phase),
+                    _passed_otherwise(call, phase, argument, trace),
                 )
 
 
@@ -125,8 +140,24 @@ def _switched_off(feed: Feed, run: Run, calls: list[NormCall], trace: Trace) -> 
     return None
 
 
-def _turn_over(value: Const) -> Fix | None:
-    if value.site is None:
-        return None
-    text = repr(type(value.value)(not value.value))
-    return Fix(Applicability.UNSAFE, f"say {text} while training", (ReplaceExpression(value.site, text),))
+def _fed_otherwise(feed: Feed, literal: Const, trace: Trace) -> Fix:
+    text, edits = turned_over(literal)
+    shared = any(
+        isinstance(other.value, Const) and other.value.site == literal.site
+        for run, _ in evaluations(trace)
+        for other in run.feeds
+    )
+    return _fix(f"say {text} while training", () if shared else edits)
+
+
+def _passed_otherwise(call: NormCall, phase: Const, argument: Passed, trace: Trace) -> Fix:
+    text, edits = turned_over(phase)
+    if edits:
+        return _fix(f"say {text} while training", edits)
+    return _fix("compare the mode with `ModeKeys.TRAIN`", compared_mode(call, argument.site, trace))
+
+
+def _fix(message: str, edits: tuple[Edit, ...]) -> Fix:
+    if not edits:
+        return Fix(Applicability.DISPLAY, "switch the phase on in the train step")
+    return Fix(Applicability.UNSAFE, message, edits)

@@ -34,7 +34,9 @@ def network(x, is_training):
 
 ## Fix safety
 
-The phase has to come from the callers, which is a decision: the fix is only shown.
+Where the phase is at hand, the fix gives it to the layer: the `mode` of an Estimator's model function, or a phase
+placeholder that the evaluation feeds False. It changes what the evaluation computes, so it is unsafe. Elsewhere the
+phase has to come from the callers, which is a decision: then the fix is only shown.
 
 ## Confirmed by
 
@@ -59,8 +61,9 @@ from bnlint.constants import built_in, misdirected, passed, untold
 from bnlint.dataflow import Const
 from bnlint.findings import Applicability, Finding, Fix, Group, Step
 from bnlint.phase import Verdict, evaluations, meant
+from bnlint.repairs import Phase, flags, mode_phase, placeholder_phase, told
 from bnlint.rule import Rule
-from bnlint.runs import norms_reached, optimized
+from bnlint.runs import norms_reached, optimized, training_runs
 from bnlint.trace import NormCall, Origin, Run, Trace
 
 
@@ -70,6 +73,7 @@ class TrainingFlagConstant(Rule):
     code = "BN203"
     name = "training-flag-constant"
     group = Group.WARNING
+    fixable = (Applicability.UNSAFE, Applicability.DISPLAY)
 
     def check(self, trace: Trace) -> Iterator[Finding]:
         """Report each constant once, at the first layer that it reaches."""
@@ -101,8 +105,31 @@ class TrainingFlagConstant(Rule):
             "batch norm is always in training mode, but an evaluation uses it: "
             "its output depends on the rest of the evaluated batch",
             steps,
-            Fix(Applicability.DISPLAY, "take the phase as a parameter and hand it on to the layer"),
+            _fix(call, run, trace),
         )
+
+
+def _fix(call: NormCall, run: Run, trace: Trace) -> Fix:
+    for phase in _phases(call, run, trace):
+        edits = told(call, phase, trace)
+        if edits:
+            said = phase.text.strip("()").replace("{tf}.", "")
+            return Fix(Applicability.UNSAFE, f"give the layer its phase: `{said}`", edits)
+    return Fix(Applicability.DISPLAY, "take the phase as a parameter and hand it on to the layer")
+
+
+def _phases(call: NormCall, run: Run, trace: Trace) -> Iterator[Phase]:
+    """Expressions for the phase that the program has already."""
+    mode = mode_phase(call, trace)
+    if mode is not None:
+        yield mode
+    world = run.world()
+    trainings = [training.world() for training in training_runs(trace)]
+    for flag in flags(trace):
+        if world.truth(flag) is False and trainings and all(other.truth(flag) for other in trainings):
+            phase = placeholder_phase(flag, call.order, trace)
+            if phase is not None:
+                yield phase
 
 
 def _has_a_twin(call: NormCall, trace: Trace) -> bool:

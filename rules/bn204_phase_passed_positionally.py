@@ -32,7 +32,9 @@ x = tf.layers.batch_normalization(x, training=is_training)
 
 ## Fix safety
 
-The fix names the argument. It is safe: the flag can mean nothing else.
+The fix names the argument, and those after it. It is safe: the flag can mean nothing else, and what else the call
+says stays as it is. It is only shown where the call gives the phase twice, or where a value after the flag
+stands in the wrong place too.
 
 ## Confirmed by
 
@@ -49,14 +51,19 @@ A flag whose name does not tell a phase and whose value is not known is left alo
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 
-from bnlint.findings import Applicability, Finding, Fix, Group, Location, NameArgument, Step
+from bnlint.dataflow import Const
+from bnlint.findings import Applicability, Edit, Finding, Fix, Group, Location, NameArgument, Step
 from bnlint.phase import misplaced_flag
 from bnlint.rule import Rule
 from bnlint.trace import NormCall, Trace
+from bnlint.written import source
 
 _PHASES = {"tf.layers.batch_normalization": "training", "tf.contrib.layers.batch_norm": "is_training"}
+_NUMBERS = frozenset({"momentum", "epsilon"})
+_FLAGS = frozenset({"center", "scale"})
 _MEANINGS = {"axis": "the axis", "decay": "the decay", "momentum": "the momentum", "epsilon": "the epsilon"}
 
 
@@ -66,6 +73,7 @@ class PhasePassedPositionally(Rule):
     code = "BN204"
     name = "phase-passed-positionally"
     group = Group.ERROR
+    fixable = (Applicability.SAFE, Applicability.DISPLAY)
 
     def check(self, trace: Trace) -> Iterator[Finding]:
         """Report each call once."""
@@ -79,12 +87,44 @@ class PhasePassedPositionally(Rule):
             argument = call.arguments.named[parameter]
             where = argument.site or call.site
             meaning = _MEANINGS.get(parameter, f"`{parameter}`")
-            fixable = argument.site is not None and phase not in call.arguments.named
             yield self.finding(
                 call.site,
                 f"the phase is passed by position and becomes {meaning}: `{phase}` keeps its default",
                 (Step(where, f"this flag arrives as `{parameter}`"), Step(call.site, f"not as `{phase}`")),
-                Fix(Applicability.SAFE, f"pass it as `{phase}`", (NameArgument(argument.site, phase),))
-                if fixable and argument.site is not None
-                else None,
+                _fix(call, parameter, phase, trace),
             )
+
+
+def _fix(call: NormCall, parameter: str, phase: str, trace: Trace) -> Fix:
+    if phase in call.arguments.named:
+        return Fix(Applicability.DISPLAY, f"say the phase once, as `{phase}`")
+    edits = _named(call, parameter, phase, trace)
+    if not edits:
+        return Fix(Applicability.DISPLAY, f"pass it as `{phase}`, and by name what follows it")
+    return Fix(Applicability.SAFE, f"pass it as `{phase}`", edits)
+
+
+def _named(call: NormCall, parameter: str, phase: str, trace: Trace) -> tuple[Edit, ...]:
+    """The edits that name the flag and what follows it, if all of that is written in the call."""
+    written = source(call.site, trace)
+    node = written.at(call.site, ast.Call) if written else None
+    if written is None or node is None or any(isinstance(given, ast.Starred) for given in node.args):
+        return ()
+    places = {written.locate(given) for given in node.args}
+    names = call.arguments.positional
+    edits: list[Edit] = []
+    for name in names[names.index(parameter) :]:
+        argument = call.arguments.named[name]
+        site = argument.site
+        if site is None or site not in places or (name != parameter and not _fits(name, argument.value)):
+            return ()
+        edits.append(NameArgument(site, phase if name == parameter else name))
+    return tuple(reversed(edits))
+
+
+def _fits(parameter: str, value: object) -> bool:
+    """Whether a value after the flag is certainly one for the parameter in whose place it stands."""
+    if not isinstance(value, Const) or value.value is None:
+        return False
+    number = isinstance(value.value, int | float) and not isinstance(value.value, bool)
+    return number if parameter in _NUMBERS else isinstance(value.value, bool) and parameter in _FLAGS

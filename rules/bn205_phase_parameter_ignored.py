@@ -31,7 +31,11 @@ def discriminator(image, train=True):
 
 ## Fix safety
 
-The fix hands the parameter on. It changes what the network computes in one of the phases, so it is unsafe.
+The fix hands the parameter on to the layer, to the function between that would hand it on, or takes out the
+assignment that throws the parameter away. It changes what the network computes in one of the phases, so it is
+unsafe. It is only shown where the parameter says the opposite (`is_test`) or is a mode with several values,
+where the layer is written out and so has no argument for the phase, and where the constant is set outside the
+function.
 
 ## Confirmed by
 
@@ -51,15 +55,26 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from bnlint.constants import invocation
+from bnlint.constants import carriers, invocation
 from bnlint.dataflow import Const, Frame
-from bnlint.findings import Applicability, Finding, Fix, Group, Location, SetKeyword, Step
+from bnlint.findings import (
+    Applicability,
+    Edit,
+    Finding,
+    Fix,
+    Group,
+    Location,
+    RemoveStatement,
+    SetKeyword,
+    Step,
+)
 from bnlint.handmade import Handmade, handmade
+from bnlint.repairs import parameter_phase, told
 from bnlint.rule import Rule
 from bnlint.trace import NormCall, Origin, Trace
-from bnlint.words import is_phase_name
+from bnlint.words import EVALUATING, is_phase_name, words
+from bnlint.written import bound, source
 
-_PHASE_KEYWORDS = {"tf.layers.batch_normalization": "training", "tf.contrib.layers.batch_norm": "is_training"}
 _SCOPES = {"arg_scope", "partial", "cond", "smart_cond"}
 """What carries a phase to later calls, or decides between two."""
 
@@ -72,6 +87,7 @@ class PhaseParameterIgnored(Rule):
     code = "BN205"
     name = "phase-parameter-ignored"
     group = Group.WARNING
+    fixable = (Applicability.UNSAFE, Applicability.DISPLAY)
 
     def check(self, trace: Trace) -> Iterator[Finding]:
         """Report each parameter once."""
@@ -86,9 +102,9 @@ class PhaseParameterIgnored(Rule):
                 for parameter in _ignored(frame.node, frame, inner):
                     if parameter not in seen and not _is_default(call, frame, parameter):
                         seen.add(parameter)
-                        yield self._finding(call, frame, parameter)
+                        yield self._finding(call, frame, parameter, trace)
 
-    def _finding(self, call: NormCall, frame: Frame, parameter: ast.arg) -> Finding:
+    def _finding(self, call: NormCall, frame: Frame, parameter: ast.arg, trace: Trace) -> Finding:
         site = frame.locate(parameter)
         mode = "training" if isinstance(call.phase, Const) and call.phase.value else "inference"
         return self.finding(
@@ -96,7 +112,7 @@ class PhaseParameterIgnored(Rule):
             f"`{frame.function.rpartition('.')[2]}` takes the phase as `{parameter.arg}`, but its batch norm never "
             f"gets it and is always in {mode} mode",
             (Step(site, "the phase arrives here"), Step(call.site, "and this layer does not get it")),
-            _fix(call, frame, parameter.arg),
+            _fix(call, frame, parameter, trace),
         )
 
 
@@ -230,10 +246,56 @@ def _handed_elsewhere(definition: Definition, name: str, frame: Frame, inner: Lo
     return mentions == 0
 
 
-def _fix(call: NormCall, frame: Frame, name: str) -> Fix | None:
-    keyword = _PHASE_KEYWORDS.get(call.layer.api)
-    if keyword is None or call.via or call.origin is not Origin.DEFAULT or frame is not call.context.frame:
-        return None
-    return Fix(
-        Applicability.UNSAFE, f"hand `{name}` on to the layer", (SetKeyword(call.site, keyword, name),)
-    )
+def _fix(call: NormCall, frame: Frame, parameter: ast.arg, trace: Trace) -> Fix:
+    name = parameter.arg
+    edits: tuple[Edit, ...] = ()
+    if _is_training_flag(parameter, frame, trace):
+        edits = (
+            _restored(call, frame, name, trace)
+            or told(call, parameter_phase(frame, name), trace)
+            or _forwarded(call, frame, name, trace)
+        )
+    if edits:
+        return Fix(Applicability.UNSAFE, f"hand `{name}` on to the layer", edits)
+    return Fix(Applicability.DISPLAY, f"let `{name}` decide which statistics the layer uses")
+
+
+def _is_training_flag(parameter: ast.arg, frame: Frame, trace: Trace) -> bool:
+    """Whether a parameter is one that is true in training, so that it can be handed on as it is."""
+    if {"mode", *EVALUATING} & set(words(parameter.arg)):
+        return False
+    invoked, _ = invocation(frame, trace)
+    given = [keyword.value for keyword in invoked.keywords] + invoked.args if invoked is not None else []
+    return not any(isinstance(node, ast.Constant) and node.value in _MODES for node in given)
+
+
+_MODES = ("train", "training", "test", "eval", "infer", "valid", "predict")
+
+
+def _restored(call: NormCall, frame: Frame, name: str, trace: Trace) -> tuple[Edit, ...]:
+    """The edit that takes out a statement in which the function throws its parameter away."""
+    if not _overwritten(frame.node, name):
+        return ()
+    phase = call.phase.site if isinstance(call.phase, Const) else None
+    statement = next(part for part in frame.node.body if _reads(part, name))
+    written = source(call.site, trace)
+    if written is None or bound(name, frame.node) != 2 or frame.locate(statement.value) != phase:
+        return ()
+    return (RemoveStatement(frame.locate(statement)),)
+
+
+def _forwarded(call: NormCall, frame: Frame, name: str, trace: Trace) -> tuple[Edit, ...]:
+    """The edit that hands the parameter to a function between, which has one for the phase and uses its default."""
+    carrier = next(reversed(list(carriers(call, trace))), None)
+    if carrier is None or carrier[0].parent is not frame:
+        return ()
+    between, parameter = carrier
+    written = source(between.site, trace)
+    node = written.at(between.site, ast.Call) if written else None
+    if written is None or node is None or between.site is None or not written.sees(name, frame.node, node):
+        return ()
+    if any(given.arg is None for given in node.keywords) or any(
+        isinstance(a, ast.Starred) for a in node.args
+    ):
+        return ()
+    return (SetKeyword(between.site, parameter, name),)

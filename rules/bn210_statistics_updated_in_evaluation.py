@@ -40,7 +40,10 @@ def with_update():
 
 ## Fix safety
 
-The fix moves the update into the branch function. It is only shown: the operation may be used elsewhere.
+Where an assignment is created before the choice, and only the function of the training branch uses it, the fix moves
+it into that function. That is safe: training does the same as before, and in inference nothing used it. Moving
+`apply` of an `ExponentialMovingAverage` is unsafe, because its averages get other names in checkpoints. Elsewhere
+the fix is only shown: what fetches the update, or depends on it, may have other purposes.
 
 ## Confirmed by
 
@@ -58,16 +61,18 @@ it is BN201 that reports.
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 
 from bnlint.dataflow import Execution, Node, Op, Value, World
-from bnlint.findings import Applicability, Finding, Fix, Group, Location, Step
+from bnlint.findings import Applicability, Finding, Fix, Group, Location, MoveStatement, Step
 from bnlint.handmade import Handmade, handmade, ingredients
 from bnlint.rule import Rule
 from bnlint.runs import executions
 from bnlint.trace import NormCall, Run, Trace
+from bnlint.written import Function, Source, bound, source
 
-_FIX = Fix(
+_SHOWN = Fix(
     Applicability.DISPLAY,
     "create the update inside the function of the training branch, or fetch it only in training",
 )
@@ -79,6 +84,7 @@ class StatisticsUpdatedInEvaluation(Rule):
     code = "BN210"
     name = "statistics-updated-in-evaluation"
     group = Group.WARNING
+    fixable = (Applicability.SAFE, Applicability.UNSAFE, Applicability.DISPLAY)
 
     def check(self, trace: Trace) -> Iterator[Finding]:
         """Report each layer once, at the first of its updates."""
@@ -100,7 +106,9 @@ class StatisticsUpdatedInEvaluation(Rule):
                 if reader is None or _switched(update, layer.call.phase):
                     continue
                 seen.add(layer.call.site)
-                yield self.finding(update.site, _MESSAGE, _steps(layer, update, reader, run), _FIX)
+                yield self.finding(
+                    update.site, _MESSAGE, _steps(layer, update, reader, run), _fix(layer, trace)
+                )
 
 
 _MESSAGE = (
@@ -144,4 +152,86 @@ def _steps(layer: Handmade, update: Node, reader: NormCall, run: Run) -> tuple[S
         Step(update.site, "enter the moving ones here, outside of the choice between the phases"),
         Step(reader.site, "which this normalisation uses in inference"),
         Step(run.site, "this run is in inference and executes the update all the same"),
+    )
+
+
+def _fix(layer: Handmade, trace: Trace) -> Fix:
+    edits: list[MoveStatement] = []
+    for update in layer.updates:
+        written = source(update.site, trace)
+        made = written.at(update.site, ast.Call) if written else None
+        move = _move(written, made) if written and made else None
+        if move is None:
+            return _SHOWN
+        if move not in edits:
+            edits.append(move)
+    message = "create the update inside the function of the training branch"
+    if all(
+        update.op == Op.ASSIGN and "moving_average" not in update.attrs["api"] for update in layer.updates
+    ):
+        return Fix(Applicability.SAFE, message, tuple(edits))
+    message += "; in checkpoints the averages then have other names"
+    return Fix(Applicability.UNSAFE, message, tuple(edits))
+
+
+def _move(written: Source, made: ast.Call) -> MoveStatement | None:
+    """The edit that moves an update to the dependencies which it is created for, if nothing else uses it."""
+    statement = written.parent(made)
+    target = statement.targets[0] if isinstance(statement, ast.Assign) else None
+    scope = written.scope(made)
+    if (
+        not isinstance(statement, ast.Assign)
+        or not isinstance(target, ast.Name)
+        or bound(target.id, scope) != 1
+    ):
+        return None
+    uses = _uses(target.id, scope)
+    place = written.around(uses[0], ast.With) if len(uses) == 1 else None
+    branch = written.scope(uses[0]) if uses else scope
+    if (
+        place is None
+        or not isinstance(branch, Function)
+        or branch not in getattr(written.parent(branch), "body", ())
+        or written.scope(branch) is not scope
+        or not any(written.inside(uses[0], item.context_expr) for item in place.items)
+        or not all(_is_branch(written, use) for use in _uses(branch.name, scope))
+        or not _same_inside(statement.value, scope, branch)
+        or _reads_average(written, made, scope)
+    ):
+        return None
+    return MoveStatement(written.locate(statement), written.locate(place))
+
+
+def _uses(name: str, scope: ast.AST) -> list[ast.Name]:
+    return [
+        node
+        for node in ast.walk(scope)
+        if isinstance(node, ast.Name) and node.id == name and isinstance(node.ctx, ast.Load)
+    ]
+
+
+def _is_branch(written: Source, use: ast.Name) -> bool:
+    holder = written.parent(use)
+    if isinstance(holder, ast.keyword):
+        holder = written.parent(holder)
+    called = holder.func if isinstance(holder, ast.Call) else None
+    return (called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", "")) in _CONDITIONALS
+
+
+_CONDITIONALS = {"cond", "smart_cond"}
+
+
+def _same_inside(value: ast.expr, scope: ast.AST, branch: ast.AST) -> bool:
+    """Whether the names in an expression mean the same inside the branch function."""
+    names = {node.id for node in ast.walk(value) if isinstance(node, ast.Name)}
+    return all(bound(name, scope) <= 1 and not bound(name, branch) for name in names)
+
+
+def _reads_average(written: Source, made: ast.Call, scope: ast.AST) -> bool:
+    """Whether the averages that an update makes are read outside of a branch: then they must exist before it."""
+    if not isinstance(made.func, ast.Attribute) or made.func.attr != "apply":
+        return False
+    return any(
+        isinstance(node, ast.Attribute) and node.attr == "average" and written.scope(node) is scope
+        for node in ast.walk(scope)
     )

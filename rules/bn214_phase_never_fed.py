@@ -33,7 +33,9 @@ sess.run(train_op, feed_dict={inputs: batch, is_training: True})
 
 ## Fix safety
 
-There is no automatic fix: what to feed depends on the run.
+The fix feeds the placeholder, True where a train step runs and False in an evaluation, or gives it to the layers that
+do not get it. It decides about the phase of a run, so it is unsafe. It is only shown where a run's part is not known,
+where the feed is not written as `{...}` for that run alone, or where the placeholder has no name there.
 
 ## Confirmed by
 
@@ -50,17 +52,20 @@ Feeds that are not known in full are taken to feed everything.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import ast
+from collections.abc import Iterable, Iterator
 
 from bnlint.constants import built_in, misdirected, untold
-from bnlint.dataflow import Choice, Const, Node, Op, Unknown, Value, sources
-from bnlint.findings import Finding, Group, Location, Step
+from bnlint.dataflow import Choice, Const, Node, Op, Unknown, Value, World, sources
+from bnlint.findings import AddItem, Applicability, Edit, Finding, Fix, Group, Location, Step
 from bnlint.handmade import ingredients
 from bnlint.phase import Role, evaluations, role
+from bnlint.repairs import placeholder_phase, told
 from bnlint.rule import Rule
 from bnlint.runs import executions, norms_reached, training_runs
 from bnlint.trace import NormCall, Run, Trace, Updates
 from bnlint.words import is_phase_name
+from bnlint.written import Source, bound, is_plain, keyword, source
 
 
 class PhaseNeverFed(Rule):
@@ -69,6 +74,7 @@ class PhaseNeverFed(Rule):
     code = "BN214"
     name = "phase-never-fed"
     group = Group.WARNING
+    fixable = (Applicability.UNSAFE, Applicability.DISPLAY)
 
     def check(self, trace: Trace) -> Iterator[Finding]:
         """Report a placeholder that is never fed at its call, a run that forgets it at the run."""
@@ -103,12 +109,14 @@ class PhaseNeverFed(Rule):
                         run.site,
                         "this run does not feed the phase placeholder that it needs and that has no default: it fails",
                         (*steps, Step(fed[0].site, "fed here"), Step(run.site, "not fed here")),
+                        _feed_too([run], placeholder, runs, trace),
                     )
             elif forgetting:
                 yield self.finding(
                     placeholder.site,
                     "no run feeds the phase placeholder, which has no default: every run that needs it fails",
                     (*steps, Step(forgetting[0].site, "needed here, but not fed")),
+                    _feed_too(forgetting, placeholder, runs, trace),
                 )
             return
         if fed:
@@ -116,6 +124,8 @@ class PhaseNeverFed(Rule):
         trains = [run for run in training_runs(trace) if _needs(run, placeholder, trace)]
         evaluates = [run for run, _ in evaluations(trace) if _needs(run, placeholder, trace)]
         if trains and evaluates:
+            default = World().truth(placeholder)
+            others = evaluates if default else trains
             yield self.finding(
                 placeholder.site,
                 "no run feeds the phase placeholder: training and evaluation both use its default",
@@ -124,6 +134,7 @@ class PhaseNeverFed(Rule):
                     Step(trains[0].site, "not fed in training"),
                     Step(evaluates[0].site, "nor in this evaluation"),
                 ),
+                _SHOWN if default is None else _feed_too(others, placeholder, runs, trace),
             )
 
     def _dead(self, placeholder: Node, runs: list[Run], trace: Trace) -> Iterator[Finding]:
@@ -150,6 +161,7 @@ class PhaseNeverFed(Rule):
                     Step(calls[0].site, "this layer is not connected to it"),
                     Step(fed[0].site, "fed here, without any effect"),
                 ),
+                _connect(placeholder, calls, trace),
             )
 
 
@@ -208,3 +220,103 @@ def _used(trace: Trace) -> set[Value]:
             consumed.extend((*node.inputs, *node.control, *(predicate for predicate, _ in node.branch)))
         found = trace.facts["used values"] = sources(consumed)
     return found
+
+
+_SHOWN = Fix(Applicability.DISPLAY, "feed True where the network is trained, and False where it is evaluated")
+
+
+def _connect(placeholder: Node, calls: Iterable[NormCall], trace: Trace) -> Fix:
+    """The fix that gives the placeholder to the layers that should follow it."""
+    edits: list[Edit] = []
+    for call in {call.site: call for call in calls}.values():
+        phase = placeholder_phase(placeholder, call.order, trace)
+        own = told(call, phase, trace) if phase is not None else ()
+        if not own:
+            return Fix(Applicability.DISPLAY, "give the placeholder to the layers")
+        edits.extend(edit for edit in own if edit not in edits)
+    return Fix(Applicability.UNSAFE, "give the placeholder to the layers", tuple(edits))
+
+
+def _feed_too(forgetting: Iterable[Run], placeholder: Node, runs: list[Run], trace: Trace) -> Fix:
+    """The fix that makes runs feed the placeholder as their part demands."""
+    edits: list[Edit] = []
+    for run in forgetting:
+        part = role(run, trace).role
+        display = _display(run, runs, trace)
+        key = _key(display, run, placeholder, runs, trace) if display is not None else None
+        if part is Role.UNKNOWN or display is None or key is None:
+            return _SHOWN
+        edit = AddItem(display, key, repr(part is Role.TRAIN))
+        if edit not in edits:
+            edits.append(edit)
+    if len({edit.location for edit in edits if isinstance(edit, AddItem)}) < len(edits):
+        return _SHOWN
+    values = sorted({edit.value for edit in edits if isinstance(edit, AddItem)}, reverse=True)
+    return Fix(Applicability.UNSAFE, f"feed {' and '.join(values)} here", tuple(edits))
+
+
+def _display(run: Run, runs: list[Run], trace: Trace) -> Location | None:
+    """Where the feed of a run is written, if no run at another place takes anything from there."""
+    written = source(run.site, trace)
+    called = written.at(run.site, ast.Call) if written else None
+    if written is None or called is None:
+        return None
+    position = 0 if run.api.startswith("Tensor.") else 1
+    given = keyword(called, "feed_dict") or (called.args[position] if len(called.args) > position else None)
+    if isinstance(given, ast.Name):
+        given = _assigned(written, given)
+    if not isinstance(given, ast.Dict):
+        return None
+    values = {written.locate(value) for value in given.values}
+    if any(feed.site in values for other in runs if other.site != run.site for feed in other.feeds):
+        return None
+    return written.locate(given)
+
+
+def _assigned(written: Source, name: ast.Name) -> ast.expr | None:
+    scope = written.scope(name)
+    if bound(name.id, scope) != 1:
+        return None
+    for node in ast.walk(scope):
+        if (
+            isinstance(node, ast.Assign)
+            and isinstance(node.targets[0], ast.Name)
+            and node.targets[0].id == name.id
+        ):
+            return node.value if written.precedes(node, name) else None
+    return None
+
+
+def _key(display: Location, run: Run, placeholder: Node, runs: list[Run], trace: Trace) -> str | None:
+    """How the placeholder is called where a feed is written: by its own name, as the feed of another run in the same
+    function says it, or as an attribute of the object whose other placeholders are fed."""
+    written = source(display, trace)
+    node = written.at(display, ast.Dict) if written else None
+    if written is None or node is None:
+        return None
+    phase = placeholder_phase(placeholder, run.order, trace)
+    if phase is not None and phase.visible(written, node):
+        return phase.text
+    for other in runs:
+        for feed in other.feeds:
+            value = written.at(feed.site, ast.expr) if feed.key is placeholder else None
+            fed = written.parent(value) if value is not None else None
+            if value is not None and isinstance(fed, ast.Dict) and written.scope(fed) is written.scope(node):
+                key = fed.keys[fed.values.index(value)]
+                if key is not None and is_plain(key):
+                    return ast.unparse(key)
+    return _attribute(node, run, phase.text if phase else "", written, trace)
+
+
+def _attribute(node: ast.Dict, run: Run, text: str, written: Source, trace: Trace) -> str | None:
+    """The attribute ``text``, such as ``self.phase``, of the object of which the feed has another attribute."""
+    owner, _, name = text.rpartition(".")
+    for feed in run.feeds:
+        value = written.at(feed.site, ast.expr)
+        if not owner or not isinstance(feed.key, Node) or value not in node.values:
+            continue
+        key = node.keys[node.values.index(value)]
+        other = placeholder_phase(feed.key, run.order, trace)
+        if isinstance(key, ast.Attribute) and is_plain(key) and other and other.text == f"{owner}.{key.attr}":
+            return f"{ast.unparse(key.value)}.{name}"
+    return None

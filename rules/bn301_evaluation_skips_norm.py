@@ -38,7 +38,7 @@ def network(x, is_training):
 
 ## Fix safety
 
-There is no automatic fix: which statistics the evaluation should use is a decision.
+Only shown: the evaluation has to be built with other layers, and with which statistics is a decision.
 
 ## Confirmed by
 
@@ -59,7 +59,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from bnlint.dataflow import Choice, Node, Op, Value, World
-from bnlint.findings import Finding, Group, Location, Step
+from bnlint.findings import Applicability, Finding, Fix, Group, Location, Step
 from bnlint.paths import Segment, enclosing_if, identity, parting, segment_before
 from bnlint.rule import Rule
 from bnlint.runs import executions, runs_training, training_runs
@@ -73,6 +73,7 @@ class EvaluationSkipsNorm(Rule):
     code = "BN301"
     name = "evaluation-skips-norm"
     group = Group.ERROR
+    fixable = (Applicability.DISPLAY,)
 
     def check(self, trace: Trace) -> Iterator[Finding]:
         """Report each evaluation path once, at its first operation that goes without."""
@@ -114,6 +115,10 @@ class EvaluationSkipsNorm(Rule):
             place,
             "evaluation uses the trained weights but skips the batch norm that training has before them",
             steps,
+            Fix(
+                Applicability.DISPLAY,
+                "build both with one function, sharing the layer, and tell it the phase",
+            ),
         )
 
     def _built_for_training_only(self, trace: Trace) -> Iterator[Finding]:
@@ -138,6 +143,7 @@ class EvaluationSkipsNorm(Rule):
             place,
             "the batch norm is only built while training: inference passes the input on unnormalised",
             (Step(norm.site, "normalised here, in training only"), other),
+            Fix(Applicability.DISPLAY, "normalise in both phases, and tell the layer which one it is"),
         )
 
 

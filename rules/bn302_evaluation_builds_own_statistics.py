@@ -37,7 +37,11 @@ def hidden(x, is_training):
 
 ## Fix safety
 
-Not fixed automatically: the name that both calls should share is the author's to choose.
+Where the weights are shared and only the layer between them is not, the fix gives the layer the name that it has in
+training, which existing checkpoints know, and `reuse=tf.AUTO_REUSE`. It is safe in a script that nothing imports,
+because all calls of the layer are seen, and each makes that one layer. In a module that others may import it is
+unsafe: a program that uses the same call for several layers would get one. The fix is only shown where the weights
+are not shared either, where the layer has a name already, and where it is an object.
 
 ## Confirmed by
 
@@ -54,10 +58,10 @@ A layer whose scope name is computed from something unknown is left alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from bnlint.dataflow import Node, Op, World
-from bnlint.findings import Applicability, Finding, Fix, Group, Step
+from bnlint.findings import Applicability, Finding, Fix, Group, SetKeyword, Step
 from bnlint.paths import parting, segment_behind
 from bnlint.rule import Rule
 from bnlint.runs import executions, runs_training, training_runs
@@ -70,6 +74,7 @@ class EvaluationBuildsOwnStatistics(Rule):
     code = "BN302"
     name = "evaluation-builds-own-statistics"
     group = Group.ERROR
+    fixable = (Applicability.SAFE, Applicability.UNSAFE, Applicability.DISPLAY)
 
     def check(self, trace: Trace) -> Iterator[Finding]:
         """Report the second layer, once for each place."""
@@ -88,10 +93,10 @@ class EvaluationBuildsOwnStatistics(Rule):
                     continue
                 twin = _twin(call, run.world(), trained)
                 if twin is not None:
-                    yield self._finding(call, twin, run)
+                    yield self._finding(call, twin, run, trace)
                     break
 
-    def _finding(self, call: NormCall, twin: NormCall, run: Run) -> Finding:
+    def _finding(self, call: NormCall, twin: NormCall, run: Run, trace: Trace) -> Finding:
         steps = [
             Step(twin.site, f"trained here as `{twin.layer.name}`"),
             Step(call.site, f"built again as `{call.layer.name}`"),
@@ -105,8 +110,65 @@ class EvaluationBuildsOwnStatistics(Rule):
             f"the evaluation's batch norm is a second layer, `{call.layer.name}`, that is never trained; "
             f"training uses `{twin.layer.name}`",
             steps,
-            Fix(Applicability.DISPLAY, "give both calls one `scope` and `reuse=tf.AUTO_REUSE`"),
+            _fix(call, twin, run, trace),
         )
+
+
+_NAMES = {"tf.layers.batch_normalization": "name", "tf.contrib.layers.batch_norm": "scope"}
+_SHOWN = Fix(Applicability.DISPLAY, "give both calls one `scope` and `reuse=tf.AUTO_REUSE`")
+
+
+def _fix(call: NormCall, twin: NormCall, run: Run, trace: Trace) -> Fix:
+    keyword = _NAMES.get(call.layer.api)
+    if keyword is None or not _shares_weights(run, trace) or not _can_share(call, twin, trace):
+        return _SHOWN
+    name = (twin.layer.name or "").rpartition("/")[2]
+    edits = tuple(
+        edit
+        for site in dict.fromkeys((twin.site, call.site))
+        for edit in (SetKeyword(site, keyword, repr(name)), SetKeyword(site, "reuse", "{tf}.AUTO_REUSE"))
+    )
+    alone = all(site.path == trace.entry for site in (twin.site, call.site)) and not trace.incomplete
+    return Fix(
+        Applicability.SAFE if alone else Applicability.UNSAFE,
+        f"share the layer `{name}` with `{keyword}` and `reuse`",
+        edits,
+    )
+
+
+def _can_share(call: NormCall, twin: NormCall, trace: Trace) -> bool:
+    """Whether the calls at the places of the two layers make nothing but those, and leave the names to the API."""
+    scope = (twin.layer.name or "").rpartition("/")[0]
+    if (call.layer.name or "").rpartition("/")[0] != scope:
+        return False
+    for other in trace.of(NormCall):
+        if other.site not in (call.site, twin.site) or other.layer.api != call.layer.api:
+            continue
+        if other.via or other.arguments.open or {"name", "scope", "reuse"} & set(other.arguments.named):
+            return False
+        same_scope = (other.layer.name or "").rpartition("/")[0] == scope
+        if (
+            same_scope
+            and other.layer.graph is call.layer.graph
+            and other.layer not in (call.layer, twin.layer)
+        ):
+            return False
+    return True
+
+
+def _shares_weights(run: Run, trace: Trace) -> bool:
+    """Whether all weights that a run uses are trained."""
+    return _weights([run], trace) <= _weights(training_runs(trace), trace)
+
+
+def _weights(runs: Iterable[Run], trace: Trace) -> set[Node]:
+    return {
+        weight
+        for run in runs
+        for node in executions(trace)[run].nodes
+        if node.op == Op.WEIGHTED
+        for weight in node.attrs["weights"]
+    }
 
 
 Trained = dict[NormCall, World]

@@ -70,6 +70,7 @@ class UpdatesOfAnotherNetwork(Rule):
     code = "BN304"
     name = "updates-of-another-network"
     group = Group.INFO
+    fixable = (Applicability.DISPLAY,)
 
     def check(self, trace: Trace) -> Iterator[Finding]:
         """Report each unfiltered read of the collection once, at the last step that suffers from it."""

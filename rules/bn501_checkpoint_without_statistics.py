@@ -33,8 +33,9 @@ saver = tf.train.Saver(tf.global_variables())
 
 ## Fix safety
 
-The fix leaves the list out, so that everything is saved. It is unsafe because checkpoints that were written
-before cannot be restored any more.
+The fix lists the global variables in the place of the trainable ones, which are among them. It is unsafe because
+checkpoints that were written before cannot be restored any more, and because scripts that write and read the same
+checkpoint must agree. It is only shown where the list is made in another way.
 
 ## Confirmed by
 
@@ -52,14 +53,16 @@ A list that is not completely known, and Keras layers, are left alone.
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 
 from bnlint.dataflow import Const, Context, Node, Op
-from bnlint.findings import Applicability, Finding, Fix, Group, RemoveArgument, Step
+from bnlint.findings import Applicability, Edit, Finding, Fix, Group, ReplaceExpression, Step
 from bnlint.phase import evaluations
 from bnlint.rule import Rule
 from bnlint.trace import NormCall, NormLayer, Save, Trace, TrainStep, Updates
 from bnlint.updates import updates_of, updates_run
+from bnlint.written import Source, bound, source
 
 
 class CheckpointWithoutStatistics(Rule):
@@ -68,6 +71,7 @@ class CheckpointWithoutStatistics(Rule):
     code = "BN501"
     name = "checkpoint-without-statistics"
     group = Group.ERROR
+    fixable = (Applicability.UNSAFE, Applicability.DISPLAY)
 
     def check(self, trace: Trace) -> Iterator[Finding]:
         """Report each saver once."""
@@ -89,7 +93,7 @@ class CheckpointWithoutStatistics(Rule):
                         Step(save.site, "its moving mean and variance are not in this list"),
                         Step(use.site, "saved here" if save.saves else "restored here"),
                     ),
-                    _fix(save),
+                    _fix(save, trace),
                 )
 
 
@@ -139,11 +143,58 @@ def _matters(call: NormCall, trace: Trace) -> bool:
     return not (isinstance(call.phase, Const) and call.phase.value)
 
 
-def _fix(save: Save) -> Fix:
-    site = save.arguments.site("var_list")
-    edits = () if site is None else (RemoveArgument(site),)
+def _fix(save: Save, trace: Trace) -> Fix:
+    edits = _all_variables(save, trace)
     return Fix(
         Applicability.UNSAFE if edits else Applicability.DISPLAY,
-        "save all variables; checkpoints that were written before cannot be restored with it",
+        "list the global variables; checkpoints that were written before cannot be restored with it",
         edits,
     )
+
+
+def _all_variables(save: Save, trace: Trace) -> tuple[Edit, ...]:
+    """The edit that makes the list of a saver one of all variables."""
+    written = source(save.site, trace)
+    given = written.at(save.arguments.site("var_list"), ast.expr) if written else None
+    if written is None or given is None:
+        return ()
+    made = _assigned(written, given) or given
+    reads = [node for node in ast.walk(made) if isinstance(node, ast.Call) and _reads_trainable(node)]
+    if len(reads) == 1 and _is_all_of(made, reads[0]):
+        short = _short(reads[0])
+        if short == "trainable_variables":
+            return (ReplaceExpression(written.locate(reads[0].func), "{tf}.global_variables"),)
+        return (ReplaceExpression(written.locate(reads[0].args[0]), "{tf}.GraphKeys.GLOBAL_VARIABLES"),)
+    if reads and not isinstance(made, ast.DictComp | ast.ListComp | ast.GeneratorExp):
+        # What was added to the trainable variables is a variable too, and none may be listed twice.
+        return (ReplaceExpression(written.locate(made), "{tf}.global_variables()"),)
+    return ()
+
+
+def _assigned(written: Source, given: ast.expr) -> ast.expr | None:
+    """What a name was assigned, if the saver alone uses it."""
+    scope = written.scope(given)
+    if not isinstance(given, ast.Name) or bound(given.id, scope) != 1:
+        return None
+    nodes = [node for node in ast.walk(scope) if isinstance(node, ast.Name) and node.id == given.id]
+    stored = next((node for node in nodes if isinstance(node.ctx, ast.Store)), None)
+    statement = written.parent(stored) if stored is not None else None
+    return statement.value if len(nodes) == 2 and isinstance(statement, ast.Assign) else None
+
+
+def _reads_trainable(call: ast.Call) -> bool:
+    if _short(call) == "trainable_variables":
+        return True
+    key = call.args[0] if call.args and _short(call) == "get_collection" else None
+    return isinstance(key, ast.Attribute) and key.attr == "TRAINABLE_VARIABLES"
+
+
+def _short(call: ast.Call) -> str:
+    return call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+
+
+def _is_all_of(made: ast.expr, read: ast.Call) -> bool:
+    """Whether a list is what was read, or takes all of it in a comprehension."""
+    if isinstance(made, ast.ListComp | ast.DictComp):
+        return len(made.generators) == 1 and made.generators[0].iter is read and not made.generators[0].ifs
+    return made is read

@@ -74,6 +74,7 @@ class MomentsOverWrongAxes(Rule):
     code = "BN603"
     name = "moments-over-wrong-axes"
     group = Group.WARNING
+    fixable = (Applicability.DISPLAY,)
 
     def check(self, trace: Trace) -> Iterator[Finding]:
         """Report each place once."""

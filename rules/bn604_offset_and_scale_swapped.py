@@ -33,8 +33,9 @@ x = tf.nn.batch_normalization(x, mean, variance, offset=beta, scale=gamma, varia
 
 ## Fix safety
 
-Swapping the arguments changes what the network computes and what its checkpoints mean, so the fix is only
-shown.
+The fix passes the offset and the scale by their names, with what follows them, or exchanges the values of the two
+keywords. It changes what the network computes and what its checkpoints mean, so it is unsafe. For a standard
+deviation it is only shown: which of the kept values are roots is a decision.
 
 ## Confirmed by
 
@@ -52,14 +53,26 @@ Values computed from variables are left alone.
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 
 from bnlint.dataflow import Choice, Const, Node, Op, Unknown, Value
-from bnlint.findings import Applicability, Finding, Fix, Group, Location, Step
+from bnlint.findings import (
+    Applicability,
+    Edit,
+    Finding,
+    Fix,
+    Group,
+    Location,
+    NameArgument,
+    ReplaceExpression,
+    Step,
+)
 from bnlint.handmade import ingredients
 from bnlint.rule import Rule
 from bnlint.trace import NormCall, Trace, Updates
 from bnlint.words import words
+from bnlint.written import is_plain, source
 
 _SCALES = frozenset({"gamma", "scale", "gain"})
 _OFFSETS = frozenset({"beta", "offset", "shift"})
@@ -74,6 +87,7 @@ class OffsetAndScaleSwapped(Rule):
     code = "BN604"
     name = "offset-and-scale-swapped"
     group = Group.WARNING
+    fixable = (Applicability.UNSAFE, Applicability.DISPLAY)
 
     def check(self, trace: Trace) -> Iterator[Finding]:
         """Report each place once."""
@@ -81,12 +95,12 @@ class OffsetAndScaleSwapped(Rule):
         for call in trace.of(NormCall):
             if call.updates is not Updates.BY_HAND or call.site in seen:
                 continue
-            finding = self._swapped(call) or self._rooted(call)
+            finding = self._swapped(call, trace) or self._rooted(call)
             if finding is not None:
                 seen.add(call.site)
                 yield finding
 
-    def _swapped(self, call: NormCall) -> Finding | None:
+    def _swapped(self, call: NormCall, trace: Trace) -> Finding | None:
         first, second = _SLOTS.get(call.layer.api, ("offset", "scale"))
         offset, scale = (_variable(call.arguments.value(name)) for name in (first, second))
         if offset is None or scale is None or not (_is_scale(offset) is True and _is_scale(scale) is False):
@@ -100,7 +114,7 @@ class OffsetAndScaleSwapped(Rule):
                 Step(scale.site, "this is the offset"),
                 Step(call.site, f"passed here as `{first}` and `{second}`"),
             ),
-            Fix(Applicability.DISPLAY, "swap the two arguments, or pass them by name"),
+            _fix(call, first, second, trace),
         )
 
     def _rooted(self, call: NormCall) -> Finding | None:
@@ -114,6 +128,36 @@ class OffsetAndScaleSwapped(Rule):
             (Step(root.site, "this is a standard deviation"), Step(call.site, "passed here as the variance")),
             Fix(Applicability.DISPLAY, "pass the variance itself"),
         )
+
+
+def _fix(call: NormCall, first: str, second: str, trace: Trace) -> Fix:
+    message = f"pass them as `{first}` and `{second}` the other way round"
+    edits = _exchanged(call, first, second, trace)
+    return Fix(Applicability.UNSAFE if edits else Applicability.DISPLAY, message, edits)
+
+
+def _exchanged(call: NormCall, first: str, second: str, trace: Trace) -> tuple[Edit, ...]:
+    """The edits that exchange two arguments, if these are written in the call."""
+    written = source(call.site, trace)
+    node = written.at(call.site, ast.Call) if written else None
+    if written is None or node is None or any(isinstance(given, ast.Starred) for given in node.args):
+        return ()
+    names = call.arguments.positional
+    if first in names and second in names:
+        other = {first: second, second: first}
+        begin = min(names.index(first), names.index(second))
+        pairs = zip(names[begin:], node.args[begin:], strict=False)
+        return tuple(NameArgument(written.locate(given), other.get(name, name)) for name, given in pairs)[
+            ::-1
+        ]
+    values = [written.at(call.arguments.site(name), ast.expr) for name in (first, second)]
+    one, two = values
+    if one is None or two is None or not is_plain(one) or not is_plain(two):
+        return ()
+    return (
+        ReplaceExpression(written.locate(one), ast.unparse(two)),
+        ReplaceExpression(written.locate(two), ast.unparse(one)),
+    )
 
 
 def _variable(value: Value | None) -> Node | None:

@@ -31,7 +31,10 @@ params = {"is_training": is_training, "updates_collections": None}
 
 ## Fix safety
 
-Renaming to the nearest parameter changes how the network trains, so the fix is only shown.
+The fix renames the argument where it is written, in the call, in a dictionary, or in an argument scope of this
+function alone. It is safe where the word has one meaning: another API's word for the same thing, or a slip of a
+letter or two. Without it the call cannot be made at all, so nothing that works can break. It is only shown
+where the word also reaches functions that may know it, and where no parameter is near.
 
 ## Confirmed by
 
@@ -49,12 +52,24 @@ only where the project's requirements give TensorFlow a lower bound.
 
 from __future__ import annotations
 
+import ast
 import difflib
 from collections.abc import Iterator
 
-from bnlint.findings import Applicability, Finding, Fix, Group, Location, Step
+from bnlint.findings import (
+    Applicability,
+    Edit,
+    Finding,
+    Fix,
+    Group,
+    Location,
+    RenameKeyword,
+    ReplaceExpression,
+    Step,
+)
 from bnlint.rule import Rule
 from bnlint.trace import Argument, Arguments, NormCall, Trace
+from bnlint.written import source
 
 _CHECKED = {
     "tf.layers.batch_normalization": "axis momentum epsilon center scale training trainable name reuse "
@@ -90,6 +105,7 @@ class UnknownArgument(Rule):
     code = "BN606"
     name = "unknown-argument"
     group = Group.ERROR
+    fixable = (Applicability.SAFE, Applicability.DISPLAY)
 
     def check(self, trace: Trace) -> Iterator[Finding]:
         """Report each wrong word once, at the first call that gets it."""
@@ -112,8 +128,55 @@ class UnknownArgument(Rule):
                     site,
                     f"`{function}` has no argument `{word}`{hint}: the call raises `TypeError`",
                     (*steps, Step(site, f"and reaches `{call.layer.api}` here")),
-                    Fix(Applicability.DISPLAY, f"call it `{meant}`") if meant else None,
+                    _fix(argument, word, meant, trace),
                 )
+
+
+def _fix(argument: Argument, word: str, meant: str | None, trace: Trace) -> Fix:
+    if meant is None:
+        return Fix(Applicability.DISPLAY, f"leave `{word}` out, or say it with a parameter that there is")
+    edits = _renamed(argument, word, meant, trace)
+    return Fix(Applicability.SAFE if edits else Applicability.DISPLAY, f"call it `{meant}`", edits)
+
+
+def _renamed(argument: Argument, word: str, meant: str, trace: Trace) -> tuple[Edit, ...]:
+    """The edit that renames an argument where it is written, if only functions get it that do not know it."""
+    written = source(argument.site, trace)
+    value = written.at(argument.site, ast.expr) if written else None
+    holder = written.parent(value) if written and value else None
+    if written is None or argument.site is None or _known_elsewhere(argument.site, trace):
+        return ()
+    if isinstance(holder, ast.Dict):
+        index = next(index for index, item in enumerate(holder.values) if item is value)
+        key = holder.keys[index]
+        is_word = isinstance(key, ast.Constant) and key.value == word
+        return (ReplaceExpression(written.locate(key), repr(meant)),) if key and is_word else ()
+    called = written.parent(holder) if isinstance(holder, ast.keyword) and holder.arg == word else None
+    if not isinstance(called, ast.Call) or (_is_scope(called) and not _for_one(called)):
+        return ()
+    return (RenameKeyword(written.locate(called), word, meant),)
+
+
+def _known_elsewhere(site: Location, trace: Trace) -> bool:
+    """Whether a normalisation gets the argument too and has a parameter of that name."""
+    return any(
+        given.site == site
+        for call in trace.of(NormCall)
+        for arguments in (call.arguments, call.layer.arguments)
+        for given in arguments.named.values()
+    )
+
+
+def _is_scope(call: ast.Call) -> bool:
+    return (
+        call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+    ) == "arg_scope"
+
+
+def _for_one(scope: ast.Call) -> bool:
+    """Whether an argument scope is one of a single function."""
+    listed = scope.args[0] if scope.args else None
+    return isinstance(listed, ast.List | ast.Tuple) and len(listed.elts) == 1
 
 
 def _removed(rule: Rule, trace: Trace) -> Iterator[Finding]:
@@ -130,6 +193,7 @@ def _removed(rule: Rule, trace: Trace) -> Iterator[Finding]:
             f"`tf.contrib` is not part of TensorFlow {version}, which the project requires: the call raises "
             "`AttributeError`",
             (Step(site, "the layer of `tf.contrib` is used here"),),
+            Fix(Applicability.DISPLAY, "take the layer from `tf.layers`, or from the package `tf_slim`"),
         )
 
 

@@ -38,7 +38,7 @@ with tf.Graph().as_default(), tf.Session() as sess:
 
 ## Fix safety
 
-Not fixed automatically: the graph must be built a second time.
+Only shown: the graph must be built a second time, in inference mode, and the checkpoint restored into it.
 
 ## Confirmed by
 
@@ -60,7 +60,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from bnlint.dataflow import Const, Op, World, execution
-from bnlint.findings import Finding, Group, Step
+from bnlint.findings import Applicability, Finding, Fix, Group, Step
 from bnlint.phase import deliberate
 from bnlint.rule import Rule
 from bnlint.trace import Export, NormCall, Origin, Trace, Updates
@@ -72,6 +72,7 @@ class ExportedInTrainingMode(Rule):
     code = "BN801"
     name = "exported-in-training-mode"
     group = Group.WARNING
+    fixable = (Applicability.DISPLAY,)
 
     def check(self, trace: Trace) -> Iterator[Finding]:
         """Report each export once."""
@@ -88,6 +89,7 @@ class ExportedInTrainingMode(Rule):
                             Step(first.site, "normalised here, in training mode for ever"),
                             Step(export.site, "exported here"),
                         ),
+                        Fix(Applicability.DISPLAY, "export a graph that is built anew in inference mode"),
                     )
 
 

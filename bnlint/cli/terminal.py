@@ -28,7 +28,14 @@ def write(text: str) -> None:
         return
     encoding = getattr(stream, "encoding", None) or "utf-8"
     try:
-        stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+        text.encode(encoding, "surrogateescape")
+        # A diff holds bytes of the user's files, whatever their encoding.
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="surrogateescape")
+    except UnicodeEncodeError:
+        text = text.encode(encoding, "backslashreplace").decode(encoding)
+    try:
+        stream.write(text)
         stream.flush()
     except OSError as error:
         # Python flushes again when it exits; then nothing may fail.

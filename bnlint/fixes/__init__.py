@@ -19,6 +19,8 @@ class Change:
 
     before: bytes
     after: bytes
+    partners: frozenset[Path] = frozenset()
+    """Files that must be written as well, or this one not either: a fix edits both."""
 
 
 @dataclass(slots=True)
@@ -29,21 +31,33 @@ class Outcome:
     changes: dict[Path, Change] = field(default_factory=dict)
 
 
-def repair(report: Report, look: Look, *, unsafe: bool = False) -> Outcome:
-    """Try the fixes of a report's findings in memory; nothing is written."""
-    raise NotImplementedError
+def repair(report: Report, look: Look, *, unsafe: bool = False, files: Files | None = None) -> Outcome:
+    """Try the fixes of a report's findings in memory; nothing is written.
+
+    ``files`` gives the bytes that the report is about, by default those on the disk; ``look`` is called with the
+    bytes that differ from them.
+    """
+    from bnlint.fixes.rounds import Repair
+
+    return Repair(report, look, files or Files(), unsafe=unsafe).outcome()
 
 
 def unified_diff(changes: Mapping[Path, Change]) -> str:
     """The changes as a unified diff that ``git apply`` takes."""
-    raise NotImplementedError
+    from bnlint.fixes.diff import unified_diff
+
+    return unified_diff(changes)
 
 
 def write(changes: Mapping[Path, Change]) -> list[Problem]:
     """Write each file whole or not at all; returns what could not be written, and why."""
-    raise NotImplementedError
+    from bnlint.fixes.writing import write
+
+    return write(changes)
 
 
 def resolve(report: Report, files: Files) -> None:
     """Work out the replacements of all fixes in a report."""
-    raise NotImplementedError
+    from bnlint.fixes.replacements import resolve
+
+    resolve(report, files)

@@ -420,4 +420,5 @@ FRAMEWORK = Framework(
     handlers=HANDLERS,
     properties=PROPERTIES,
     inherited=_inherited,
+    norms={f"keras.layers.{name}": signatures.KERAS_CLASS.names for name in _NORMS},
 )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -28,8 +28,11 @@ from bnlint.interpreter.values import (
     Method,
     contents,
 )
+from bnlint.interpreter.wrappers import Wrapper, Wrappers
 
 if TYPE_CHECKING:
+    import re
+
     from bnlint.interpreter.machine import Machine
 
 Handler = Callable[["Machine", Call], Value]
@@ -57,6 +60,8 @@ class Framework:
     """Making an object of a project's class that derives from the framework's; None for the usual way."""
     decorated: dict[str, Callable[[Machine, Function, Call], Call]] = field(default_factory=dict)
     """Decorators that change how a function is called: what they make of the call."""
+    norms: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """The normalisation layers that a layer of the user's own may be like, with their parameters in order."""
 
 
 class Library:
@@ -64,6 +69,13 @@ class Library:
 
     def __init__(self) -> None:
         self.frameworks: list[Framework] = []
+        self.norms: dict[str, tuple[str, ...]] = {}
+        """The normalisation layers by canonical name, with their parameters in order."""
+        self.wrappers = Wrappers()
+        """The functions and classes of the project that are to be taken for one of them."""
+        self.norm_words: Sequence[re.Pattern[bytes]] = ()
+        """What a file that uses a layer of the user's own mentions."""
+        self._of_users: set[str] = set()
         self._roots: dict[str, str] = {}
         self._handlers: dict[str, Handler] = dict(builtins.HANDLERS)
         self._properties: dict[str, Handler] = {}
@@ -83,6 +95,25 @@ class Library:
         self._handlers.update(framework.handlers)
         self._properties.update(framework.properties)
         self._decorated.update(framework.decorated)
+        self.norms.update(framework.norms)
+
+    def norm_parameters(self, name: str) -> tuple[str, ...] | None:
+        """The parameters of a normalisation layer in order; None if no framework has that layer."""
+        return self.norms.get(self.root(name).name)
+
+    def add_norm(
+        self, name: str, like: str, parameters: tuple[str, ...], arguments: Mapping[str, str]
+    ) -> None:
+        """Take a function or class, of the project or of a library, for a normalisation layer.
+
+        ``parameters`` are its own in order (empty: those of the layer), and ``arguments`` says which of them are
+        which of the layer's, where the names differ.
+        """
+        api = self.root(like).name
+        wrapper = Wrapper(api, self.norms[api], parameters, arguments)
+        self.wrappers.add(name, wrapper)
+        self._handlers[self.root(name).name] = wrapper
+        self._of_users.add(name.partition(".")[0])
 
     # -- names ---------------------------------------------------------------------------------------
 
@@ -127,6 +158,10 @@ class Library:
             if top in {root.partition(".")[0] for root in framework.roots.values()}:
                 return framework
         return None
+
+    def builds(self, name: str) -> bool:
+        """Whether an API may be part of a model: of a framework, or beside a layer of the user's own."""
+        return name.partition(".")[0] in self._of_users or self.framework_of(name) is not None
 
     def member(self, machine: Machine, holder: ApiRef, name: str) -> Value:
         """``holder.name``."""

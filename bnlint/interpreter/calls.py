@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from bnlint.dataflow import Choice, Const, Frame, Node, Unknown, Value
 from bnlint.findings import Location
 from bnlint.interpreter.activation import DEPTH, RECURSIONS, Activation, Signal
+from bnlint.interpreter.names import names_in
 from bnlint.interpreter.store import choice
 from bnlint.interpreter.values import (
     NONE,
@@ -40,6 +42,10 @@ if TYPE_CHECKING:
 def call(machine: Machine, function: Value, made: Call) -> Value:
     """The result of a call."""
     function = machine.settle(function)
+    if isinstance(function, Function | ClassValue):
+        wrapper = machine.libraries.wrappers.stand_in(machine, function)
+        if wrapper is not None:
+            return wrapper(machine, made)
     if isinstance(function, Function):
         return _run(machine, function, made)
     if isinstance(function, Method):
@@ -109,6 +115,9 @@ def _call_each(machine: Machine, function: Choice, made: Call) -> Value:
 
 def _call_method(machine: Machine, method: Method, made: Call) -> Value:
     if isinstance(method.function, Function):
+        wrapper = machine.libraries.wrappers.stand_in(machine, method.function)
+        if wrapper is not None:
+            return wrapper(machine, made)
         shifted: dict[int | str, Place] = {
             (key + 1 if isinstance(key, int) else key): site for key, site in made.sites.items()
         }
@@ -181,6 +190,7 @@ def _run(machine: Machine, function: Function, made: Call) -> Value:
     source = function.scope.module.source
     frame = Frame(function.qualname, source.display, node, made.site, machine.frame, source.location)
     scope = Scope(function.scope.module, frame, _enclosing(function), function.owner)
+    frame.names = partial(names_in, machine, scope)
     _bind(machine, function, made, scope)
     saved = (machine.frame, machine.activation, machine.guards, machine.depth)
     machine.frame = frame
@@ -215,7 +225,7 @@ def _computes_data(machine: Machine, function: Function, made: Call) -> bool:
     framework at all, and that is given nothing of one."""
     module = function.scope.module
     if not _loops(function.node) or (
-        machine.modules.matters(module) and machine.modules.builds(machine, module)
+        machine.modules.matters(machine, module) and machine.modules.builds(machine, module)
     ):
         return False
     return not any(machine.modules.belongs(machine, value) for value in made.values())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from bnlint.dataflow import Choice, Const, Frame, Node, Op, Unknown, Value
 from bnlint.findings import Location
 from bnlint.interpreter.activation import Activation
 from bnlint.interpreter.builtins import NAMES
+from bnlint.interpreter.names import names_in
 from bnlint.interpreter.shared import Definitions, Shared
 from bnlint.interpreter.values import (
     ApiObject,
@@ -135,10 +137,12 @@ class Modules:
         """A name that nobody defines, if it certainly comes from the library of a star import."""
         stars = module.stars
         for library in reversed(stars):
+            if machine.libraries.knows(f"{library.name}.{name}"):
+                return machine.libraries.member(machine, library, name)
             if machine.libraries.framework_of(library.name) is None:
                 if library.name.partition(".")[0] not in sys.stdlib_module_names:
                     return None
-            elif len(stars) == 1 or machine.libraries.knows(f"{library.name}.{name}"):
+            elif len(stars) == 1:
                 return machine.libraries.member(machine, library, name)
         return None
 
@@ -183,12 +187,14 @@ class Modules:
                 return Method(holder, found)
         return None
 
-    def matters(self, module: ModuleValue) -> bool:
+    def matters(self, machine: Machine, module: ModuleValue) -> bool:
         """Whether a module's text speaks of normalisation or of driving a model."""
         found = self._matters.get(module)
         if found is None:
             text = module.source.text if module.executed else ""
-            found = self._matters[module] = relevance(text.encode(errors="replace")) is not Relevance.NONE
+            data = text.encode(errors="replace")
+            says = relevance(data, machine.libraries.norm_words)
+            found = self._matters[module] = says is not Relevance.NONE
         return found
 
     def builds(self, machine: Machine, module: ModuleValue) -> bool:
@@ -204,10 +210,12 @@ class Modules:
 
     def _of_framework(self, machine: Machine, value: object) -> bool:
         if isinstance(value, ApiRef):
-            return machine.libraries.framework_of(value.name) is not None
+            return machine.libraries.builds(value.name)
         if isinstance(value, ModuleValue):
             return value.executed and self.builds(machine, value)
         if isinstance(value, Function | ClassValue):
+            if machine.libraries.wrappers.find(value) is not None:
+                return True
             return self.builds(machine, value.scope.module)
         return isinstance(value, Node | ApiObject)
 
@@ -251,6 +259,7 @@ class Modules:
         locate = source.location if source else (lambda node: Location(display, 1, 1, 1, 1))
         frame = Frame(module.name, display, None, None, None, locate)
         module.scope = Scope(module, frame)
+        frame.names = partial(names_in, machine, module.scope)
         module.scope.slots["__name__"] = Const(module.name)
         module.scope.slots["__file__"] = Unknown("__file__")
         if source is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,10 +28,21 @@ class Program:
 class Linker:
     """The files of a project, what matters in them, and how they import each other."""
 
-    def __init__(self, project: Project, files: Iterable[Path], source: Files | None = None) -> None:
-        """``source`` gives the bytes of the files, by default those on the disk."""
+    def __init__(
+        self,
+        project: Project,
+        files: Iterable[Path],
+        source: Files | None = None,
+        norms: Sequence[re.Pattern[bytes]] = (),
+        before: Linker | None = None,
+    ) -> None:
+        """``source`` gives the bytes of the files, by default those on the disk; ``norms`` are words that speak
+        of normalisation in this project; ``before`` is from an earlier run, and what it knows of files that have
+        not changed is taken over."""
         self.project = project
+        self._before = before if before is not None and before._norms == norms else None
         self._source = source or Files()
+        self._norms: Sequence[re.Pattern[bytes]] = norms
         self.files = list(files)
         self.data: dict[Path, bytes] = {}
         self.relevance: dict[Path, Relevance] = {}
@@ -39,6 +50,7 @@ class Linker:
         self._imports: dict[Path, frozenset[Path]] = {}
         for path in self.files:
             self._load(path)
+        self._before = None
 
     def _load(self, path: Path) -> None:
         try:
@@ -47,7 +59,13 @@ class Linker:
             self.unreadable.append((path, error.strerror or str(error)))
             data = b""
         self.data[path] = data
-        self.relevance[path] = relevance(data)
+        before = self._before
+        if before is not None and before.data.get(path) == data:
+            self.relevance[path] = before.relevance[path]
+            if before.project is self.project and path in before._imports:
+                self._imports[path] = before._imports[path]
+        else:
+            self.relevance[path] = relevance(data, self._norms)
 
     def imported(self, path: Path) -> frozenset[Path]:
         """The project's files that a file imports."""

@@ -12,9 +12,14 @@ def find_root(path: Path) -> Path:
     """The project's folder: the nearest one above with a marker, else the folder of the path itself."""
     start = path if path.is_dir() else path.parent
     for folder in (start, *start.parents):
-        if any((folder / marker).exists() for marker in _MARKERS):
+        if is_root(folder):
             return folder
     return start
+
+
+def is_root(folder: Path) -> bool:
+    """Whether something in a folder says that a project begins there."""
+    return any((folder / marker).exists() for marker in _MARKERS)
 
 
 class Project:

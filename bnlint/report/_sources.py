@@ -26,7 +26,7 @@ class Sources:
 def _read(path: Path) -> dict[int | None, list[str]]:
     try:
         text = _decode(path.read_bytes())
-    except OSError:
+    except (OSError, ValueError):  # ValueError: no file can have such a name
         return {}
     if path.suffix != ".ipynb":
         return {None: text.split("\n")}

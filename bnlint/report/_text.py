@@ -1,11 +1,19 @@
-"""What the text formats have in common."""
+"""Words that several formats say."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 
-from bnlint.findings import Group, Location, Report
+from bnlint.findings import Applicability, Finding, Group, Location, Problem, Report, Silencer, Suppression
 from bnlint.report._style import Style
+
+ADVICE = {
+    Applicability.SAFE: "fix (safe)",
+    Applicability.UNSAFE: "fix (changes the model)",
+    Applicability.DISPLAY: "advice",
+}
+"""What the message of a fix is."""
 
 
 def place(location: Location) -> str:
@@ -19,9 +27,46 @@ def plain(text: str) -> str:
     return "".join(char if char.isprintable() or char == " " else "?" for char in " ".join(text.split()))
 
 
+def located(finding: Finding) -> str:
+    """The message, with the cell and its line for formats that only know lines of files."""
+    where = finding.location
+    cell = "" if where.cell is None else f"cell {where.cell}, line {where.line}: "
+    return cell + finding.message
+
+
+def advice(finding: Finding) -> str:
+    """What to do about a finding, empty if nothing is known."""
+    return f"{ADVICE[finding.fix.applicability]}: {finding.fix.message}" if finding.fix else ""
+
+
+def details(finding: Finding) -> list[str]:
+    """The message, the steps with their places, and the advice, each on a line."""
+    steps = (
+        f"{number}. {place(step.location)}  {plain(step.message)}"
+        for number, step in enumerate(finding.steps, 1)
+    )
+    return [plain(located(finding)), *steps, *filter(None, [plain(advice(finding))])]
+
+
+def unchecked(problem: Problem) -> str:
+    """What a problem means, for formats that list it among findings."""
+    return f"could not be checked: {plain(problem.message)}"
+
+
+def silencer(suppression: Suppression) -> str:
+    """By what a finding is suppressed, and why."""
+    if suppression.silencer is Silencer.BASELINE:
+        by = "by the baseline"
+    elif suppression.location is None:
+        by = "by a comment"
+    else:
+        by = f"by the comment at {place(suppression.location)}"
+    return f"{by}: {plain(suppression.reason)}" if suppression.reason.strip() else by
+
+
 def closing(report: Report, style: Style) -> list[str]:
-    """The lines that end a report: statistics and summary, as far as they are wanted."""
-    lines = []
+    """The lines that end a report: notes, statistics and summary, as far as they are wanted."""
+    lines = [f"note: {plain(note)}" for note in report.notes] if style.summary else []
     if style.statistics and report.findings:
         counts = Counter((finding.code, finding.name) for finding in report.findings)
         width = len(str(max(counts.values())))
@@ -29,6 +74,7 @@ def closing(report: Report, style: Style) -> list[str]:
         lines += [f"{count:>{width}}  {code}  {name}" for (code, name), count in ranked]
     if style.summary:
         lines.append(_summary(report))
+        lines += _hint(report)
     return lines
 
 
@@ -37,17 +83,43 @@ def _summary(report: Report) -> str:
     looked = (
         f"{_count(figures.files, 'file')}, {_count(figures.programs, 'program')}, {figures.seconds:.1f} s"
     )
-    if report.findings:
-        groups = Counter(finding.group for finding in report.findings)
-        parts = ", ".join(_count(groups[group], group.value) for group in Group if groups[group])
-        files = len({finding.location.path for finding in report.findings})
-        verdict = f"Found {parts} in {_count(files, 'file')}"
-    else:
-        verdict = "Found nothing"
-    missed = (
-        f", could not check everything: {_count(len(report.problems), 'problem')}" if report.problems else ""
+    parts = [_verdict(report)]
+    if report.suppressed:
+        parts.append(f"{len(report.suppressed):,} suppressed")
+    if report.problems:
+        parts.append(f"could not check everything: {_count(len(report.problems), 'problem')}")
+    return f"{', '.join(parts)} ({looked}).{_partly(figures.incomplete)}"
+
+
+def _verdict(report: Report) -> str:
+    fixed = f"Fixed {_count(len(report.fixed), 'finding')}" if report.fixed else ""
+    if not report.findings:
+        return f"{fixed}, nothing is left" if fixed else "Found nothing"
+    groups = Counter(finding.group for finding in report.findings)
+    parts = ", ".join(_count(groups[group], group.value) for group in Group if groups[group])
+    found = f"{parts} in {_count(len({finding.location.path for finding in report.findings}), 'file')}"
+    return f"{fixed}, left {found}" if fixed else f"Found {found}"
+
+
+def _hint(report: Report) -> Iterator[str]:
+    """Which options would repair how many of the findings."""
+    refused = {_identity(entry.finding) for entry in report.refused}
+    fixes = Counter(
+        finding.fix.applicability
+        for finding in report.findings
+        if finding.fix and finding.fix.edits and _identity(finding) not in refused
     )
-    return f"{verdict}{missed} ({looked}).{_partly(figures.incomplete)}"
+    safe, unsafe = fixes[Applicability.SAFE], fixes[Applicability.UNSAFE]
+    if safe and unsafe:
+        yield f"--fix would fix {safe:,} of them, and {unsafe:,} more with --unsafe-fixes."
+    elif safe:
+        yield f"--fix would fix {safe:,} of them."
+    elif unsafe:
+        yield f"--fix --unsafe-fixes would fix {unsafe:,} of them."
+
+
+def _identity(finding: Finding) -> tuple[object, ...]:
+    return finding.code, finding.location, finding.location.cell
 
 
 def _partly(entries: list[str]) -> str:
@@ -55,7 +127,7 @@ def _partly(entries: list[str]) -> str:
     if not entries:
         return ""
     named = ", ".join(entries[:3]) + (f" and {len(entries) - 3} more" if len(entries) > 3 else "")
-    return f" Too large to be analysed to the end: {named}."
+    return f" Too large to be analysed to the end: {plain(named)}."
 
 
 def _count(number: int, noun: str) -> str:

@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
-from bnlint.findings import Report
+from collections.abc import Iterator
+
+from bnlint.findings import Finding, Report
 from bnlint.report._style import Style
-from bnlint.report._text import closing, place, plain
+from bnlint.report._text import closing, place, plain, silencer
 
 
 def render(report: Report, style: Style) -> str:
-    """``path:line:column: CODE message`` for each finding, then what could not be checked."""
-    lines = [
-        f"{place(finding.location)}: {finding.code} {plain(finding.message)}" for finding in report.findings
-    ]
-    lines += [
-        f"{plain(problem.path)}:{problem.line}:1: error: {plain(problem.message)}"
-        for problem in report.problems
-    ]
-    lines += closing(report, style)
-    return "".join(f"{line}\n" for line in lines)
+    """``path:line:column: CODE message`` for each finding, then what could not be checked, and what was done."""
+    return "".join(f"{line}\n" for line in (*_lines(report, style), *closing(report, style)))
+
+
+def _lines(report: Report, style: Style) -> Iterator[str]:
+    for finding in report.findings:
+        yield f"{_head(finding)} {plain(finding.message)}"
+    for problem in report.problems:
+        yield f"{plain(problem.path)}:{problem.line}:1: error: {plain(problem.message)}"
+    if style.suppressed:
+        for entry in report.suppressed:
+            yield f"{_head(entry.finding)} suppressed {silencer(entry.suppression)}"
+    if style.summary:
+        for finding in report.fixed:
+            yield f"{_head(finding)} fixed"
+    for refused in report.refused:
+        yield f"{_head(refused.finding)} not fixed: {plain(refused.reason)}"
+
+
+def _head(finding: Finding) -> str:
+    return f"{place(finding.location)}: {finding.code}"

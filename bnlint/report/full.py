@@ -6,38 +6,65 @@ import textwrap
 import unicodedata
 from collections.abc import Iterator, Sequence
 
-from bnlint.findings import Applicability, Finding, Group, Location, Problem, Report
+from bnlint.findings import Finding, Group, Location, Report
 from bnlint.report._sources import Sources
 from bnlint.report._style import Style
-from bnlint.report._text import closing, place, plain
+from bnlint.report._text import advice, closing, place, plain, silencer
 
 _TAB = 4
 _MOST_LINES = 4
 """A longer span is shown by its first and last line."""
-_COLOURS = {"bold": "1", "red": "1;31", "yellow": "1;33", "blue": "1;34", "cyan": "1;36", "dim": "2"}
-_GROUP_COLOURS = {Group.ERROR: "red", Group.WARNING: "yellow", Group.INFO: "blue", Group.PREVIEW: "cyan"}
-_ADVICE = {
-    Applicability.SAFE: "fix (safe)",
-    Applicability.UNSAFE: "fix (changes the model)",
-    Applicability.DISPLAY: "advice",
+_COLOURS = {
+    "bold": "1",
+    "red": "1;31",
+    "green": "1;32",
+    "yellow": "1;33",
+    "blue": "1;34",
+    "cyan": "1;36",
+    "dim": "2",
 }
+_GROUP_COLOURS = {Group.ERROR: "red", Group.WARNING: "yellow", Group.INFO: "blue", Group.PREVIEW: "cyan"}
 
 
 def render(report: Report, style: Style) -> str:
-    """Each finding with its path through the program, then what could not be checked."""
+    """Each finding with its path through the program, then what could not be checked, and what was done."""
     sources = Sources()
     blocks = ["\n".join(_Block(finding, sources, style).lines()) for finding in report.findings]
-    if report.problems:
-        blocks.append("\n".join(line for problem in report.problems for line in _problem(problem, style)))
-    end = closing(report, style)
-    if end:
-        blocks.append("\n".join(end))
+    for part in (_problems, _suppressed, _fixed, _refused, closing):
+        lines = "\n".join(part(report, style))
+        if lines:
+            blocks.append(lines)
     return "".join(f"{block}\n" for block in "\n\n".join(blocks).split("\n")) if blocks else ""
 
 
-def _problem(problem: Problem, style: Style) -> Iterator[str]:
-    yield f"{_paint('not checked', 'red', style)}: {plain(problem.path)}:{problem.line}"
-    yield from _wrap(plain(problem.message), "  ", "  ", style)
+def _problems(report: Report, style: Style) -> Iterator[str]:
+    for problem in report.problems:
+        yield f"{_paint('not checked', 'red', style)}: {plain(problem.path)}:{problem.line}"
+        yield from _wrap(plain(problem.message), "  ", "  ", style)
+
+
+def _suppressed(report: Report, style: Style) -> Iterator[str]:
+    if style.suppressed:
+        for entry in report.suppressed:
+            yield _listed("suppressed", "dim", entry.finding, style)
+            yield from _wrap(silencer(entry.suppression), "  ", "  ", style)
+
+
+def _fixed(report: Report, style: Style) -> Iterator[str]:
+    if style.summary:
+        for finding in report.fixed:
+            yield _listed("fixed", "green", finding, style)
+
+
+def _refused(report: Report, style: Style) -> Iterator[str]:
+    for refused in report.refused:
+        yield _listed("not fixed", "yellow", refused.finding, style)
+        yield from _wrap(plain(refused.reason), "  ", "  ", style)
+
+
+def _listed(what: str, colour: str, finding: Finding, style: Style) -> str:
+    title = _paint(f"{finding.code} {finding.name}", "bold", style)
+    return f"{_paint(what, colour, style)}: {title} at {place(finding.location)}"
 
 
 class _Block:
@@ -71,8 +98,8 @@ class _Block:
                 yield from self._excerpt(step.location, "cyan")
         if finding.fix:
             yield self._bar()
-            head = f"{' ' * self._margin} = {_ADVICE[finding.fix.applicability]}: "
-            yield from _wrap(plain(finding.fix.message), head, " " * (self._margin + 3), self._style)
+            margin = " " * self._margin
+            yield from _wrap(plain(advice(finding)), f"{margin} = ", f"{margin}   ", self._style)
 
     def _excerpt(self, location: Location, colour: str, context: int = 0) -> Iterator[str]:
         """The lines of a location with its span underlined."""

@@ -54,11 +54,12 @@ class Settings:
 
     def enables(self, code: str, group: Group) -> bool:
         """Whether a rule is on."""
-        if _named(code, self.ignore):
+        if is_among(code, self.ignore):
             return False
-        chosen = _named(code, self.select) if self.select else group in self.groups
-        return chosen or _named(code, self.extend_select)
+        chosen = is_among(code, self.select) if self.select else group in self.groups
+        return chosen or is_among(code, self.extend_select)
 
 
-def _named(code: str, beginnings: tuple[str, ...]) -> bool:
+def is_among(code: str, beginnings: tuple[str, ...]) -> bool:
+    """Whether a code begins with one of these beginnings, or one of them is ``ALL``."""
     return any(beginning == "ALL" or code.startswith(beginning) for beginning in beginnings)

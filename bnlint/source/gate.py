@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import enum
 import re
+from collections.abc import Sequence
 
 
 class Relevance(enum.IntEnum):
@@ -64,11 +65,14 @@ _DRIVE = tuple(
 )
 
 
-def relevance(data: bytes) -> Relevance:
-    """The most that one of the words in the file says about it."""
+def relevance(data: bytes, norms: Sequence[re.Pattern[bytes]] = ()) -> Relevance:
+    """The most that one of the words in the file says about it.
+
+    ``norms`` are words that speak of normalisation in this project.
+    """
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         # No Python source, but the reader must get to say so.
         data = data.decode("utf-16", "ignore").encode()
-    if any(word.search(data) for word in _NORM):
+    if any(word.search(data) for word in _NORM) or any(word.search(data) for word in norms):
         return Relevance.NORM
     return Relevance.DRIVE if any(word.search(data) for word in _DRIVE) else Relevance.NONE

@@ -85,13 +85,30 @@ class Module:
 
     def source_line(self, location: Location) -> str | None:
         """The line of the original at which a location of this file begins."""
-        line = location.line
-        if location.cell is not None:
-            starts = [start for start, number in self._cells if number == location.cell]
-            if not starts:
-                return None
-            line += starts[0] - 1
+        line = self.line_of(location)
         return self._original[line - 1] if 0 < line <= len(self._original) else None
+
+    @property
+    def source(self) -> Sequence[str]:
+        """The lines of the original; in a notebook those of all code cells."""
+        return self._original
+
+    @property
+    def cells(self) -> Sequence[tuple[int, int]]:
+        """In a notebook, the first line of each code cell in the text and the number of the cell in the file."""
+        return self._cells
+
+    def line_of(self, location: Location) -> int:
+        """The line of the text at which a location of this file begins; 0 if there is no such cell."""
+        if not self._cells:
+            return location.line
+        starts = (start for start, number in self._cells if number == location.cell)
+        return next((start + location.line - 1 for start in starts), 0)
+
+    def place(self, line: int, column: int, end_column: int) -> Location:
+        """The location of a piece of a line of the original, columns as the user counts."""
+        cell, shift = self._cell(line)
+        return Location(self.display, line - shift, column, line - shift, end_column, cell)
 
     def _cell(self, line: int) -> tuple[int | None, int]:
         """The cell of a line, and the number of lines before that cell."""

@@ -119,7 +119,7 @@ def _left_out(gone: LeftOut) -> str:
 def _decode(data: bytes, display: str) -> tuple[str | None, list[Problem]]:
     """The text with ``\\n`` line ends; without text there is one problem that says why."""
     problems: list[Problem] = []
-    declared = _declared(data)
+    declared = declared_encoding(data)
     text = None
     failure: Exception | None = None
     for encoding in (declared, "utf-8-sig"):
@@ -146,7 +146,7 @@ def _decode(data: bytes, display: str) -> tuple[str | None, list[Problem]]:
     return text.replace("\r\n", "\n").replace("\r", "\n"), problems
 
 
-def _declared(data: bytes) -> str:
+def declared_encoding(data: bytes) -> str:
     """The encoding that the first two lines declare (PEP 263), else UTF-8."""
     if data.startswith(codecs.BOM_UTF8):
         return "utf-8-sig"

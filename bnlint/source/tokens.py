@@ -113,6 +113,11 @@ def logical_line(text: str, position: int, number: int) -> tuple[Line, int, int]
     return Line(tokens, start, number, last, indent), position, current
 
 
+def pieces(text: str) -> Iterator[Token]:
+    """Everything in a text, also white space, comments and the line ends that count and those that do not."""
+    return (Token(*piece) for piece in _scan(text, 0))
+
+
 def _scan(text: str, position: int) -> Iterator[tuple[str, str, int]]:
     for match in _TOKEN.finditer(text, position):
         yield match.lastgroup or "op", match.group(), match.start()

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import re
 from typing import Any
 
 import pytest
 
 import bnlint
+from bnlint import table
 from bnlint.cli import main
+from bnlint.findings import Applicability, Group, RuleInfo
+from bnlint.registry import rules
 
 
 @pytest.mark.parametrize("wanted", ["BN101", "bn101", "update-ops-never-run"])
@@ -29,11 +34,42 @@ def test_unknown_rule(capsys: Any) -> None:
 
 def test_table_of_rules(capsys: Any) -> None:
     assert main(["rules"]) == 0
-    lines = capsys.readouterr().out.splitlines()
+    header, *lines = capsys.readouterr().out.splitlines()
+    assert header.split() == ["code", "name", "group", "fixable", "summary"]
     assert lines == sorted(lines)
-    code, name, group, *words = next(line for line in lines if line.startswith("BN101")).split()
-    assert (code, name, group) == ("BN101", "update-ops-never-run", "error")
-    assert words
+    assert len(lines) == len(rules())
+    columns = [header.index(word) for word in header.split()]
+    for line in (header, *lines):
+        assert all(line[start - 2 : start] == "  " and line[start] != " " for start in columns[1:])
+    assert [line[columns[0] : columns[2]].split() for line in lines] == [
+        [rule.code, rule.name] for rule in rules()
+    ]
+
+
+def test_what_is_fixable(capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second, *_ = rules()
+    monkeypatch.setattr(type(first), "fixable", (Applicability.SAFE, Applicability.DISPLAY), raising=False)
+    monkeypatch.setattr(type(second), "fixable", (), raising=False)
+    assert main(["rules"]) == 0
+    _, one, two, *_ = capsys.readouterr().out.splitlines()
+    assert re.search(rf"^{first.code} .*  safe, shown  ", one)
+    assert re.search(rf"^{second.code} .*  no  ", two)
+
+
+def test_table_as_json(capsys: Any) -> None:
+    assert main(["rules", "--output-format", "json"]) == 0
+    entries = json.loads(capsys.readouterr().out)
+    assert [entry["code"] for entry in entries] == [rule.code for rule in rules()]
+    for entry, rule in zip(entries, rules(), strict=True):
+        assert list(entry) == ["code", "name", "group", "fixable", "summary"]
+        assert entry["group"] == rule.group.value
+        assert entry["fixable"] == [kind.value for kind in rule.fixable]
+
+
+def test_bars_in_a_summary_do_not_break_the_markdown_table() -> None:
+    rule = RuleInfo("EX100", "some-example", Group.ERROR, "Either a | b.", "")
+    last = table.markdown([rule]).splitlines()[-1]
+    assert last == r"| [EX100](rules/EX100.md) | `some-example` | error | no | Either a \| b. |"
 
 
 def test_version(capsys: Any) -> None:
@@ -49,7 +85,9 @@ def test_help(capsys: Any, command: list[str]) -> None:
 
 def test_help_names_the_formats(capsys: Any) -> None:
     main(["check", "--help"])
-    assert "{concise,full,json}" in capsys.readouterr().out
+    names = re.search(r"--output-format \{([a-z,]+)\}", capsys.readouterr().out)
+    assert names
+    assert {"full", "concise", "json"} <= set(names[1].split(","))
 
 
 @pytest.mark.parametrize("arguments", [[], ["chekc"], ["check", "--frobnicate"], ["rule"]])

@@ -6,10 +6,11 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from bnlint.findings import Applicability, Finding, Fix, Group, Location, Report, Step
+from bnlint.findings import Applicability, Finding, Fix, Group, Location, RemoveStatement, Report, Step
 from bnlint.report import concise, full
 from bnlint.report._style import Style
 
@@ -71,6 +72,93 @@ def test_nothing_to_say() -> None:
     for module in (full, concise):
         assert module.render(Report(), BARE) == ""
         assert module.render(Report(), Style()) == "Found nothing (0 files, 0 programs, 0.0 s).\n"
+
+
+def test_concise_says_what_was_done(everything: Report) -> None:
+    style = Style(suppressed=True)
+    assert concise.render(everything, style).splitlines()[3:] == [
+        "old.py:12:1: error: This statement is not Python and was left out. Correct it.",
+        "model.py:5:27: BN101 suppressed by the comment at model.py:5:77: measured, harmless",
+        "old.py:1:1: BN102 suppressed by the baseline",
+        "train.py:2:1: BN202 fixed",
+        "notes.ipynb:cell 2:2:5: BN201 not fixed: the repaired file does not parse",
+        "note: 1 entry of the baseline is stale.",
+        "Fixed 1 finding, left 1 error, 1 warning, 1 info in 3 files, 2 suppressed, could not check everything: "
+        "1 problem (120 files, 3 programs, 0.4 s). Too large to be analysed to the end: huge/main.py.",
+        "--fix would fix 1 of them.",
+    ]
+
+
+def test_full_says_what_was_done(everything: Report) -> None:
+    text = full.render(everything, Style(suppressed=True))
+    assert (
+        text.partition("not checked: ")[2]
+        == """\
+old.py:12
+  This statement is not Python and was left out. Correct it.
+
+suppressed: BN101 update-ops-never-run at model.py:5:27
+  by the comment at model.py:5:77: measured, harmless
+suppressed: BN102 some-name at old.py:1:1
+  by the baseline
+
+fixed: BN202 other-name at train.py:2:1
+
+not fixed: BN201 evaluated-in-training-mode at notes.ipynb:cell 2:2:5
+  the repaired file does not parse
+
+note: 1 entry of the baseline is stale.
+Fixed 1 finding, left 1 error, 1 warning, 1 info in 3 files, 2 suppressed, could not check everything: \
+1 problem (120 files, 3 programs, 0.4 s). Too large to be analysed to the end: huge/main.py.
+--fix would fix 1 of them.
+"""
+    )
+
+
+@pytest.mark.parametrize("module", [full, concise])
+def test_suppressed_findings_are_only_counted_unless_asked_for(everything: Report, module: Any) -> None:
+    text = module.render(everything, Style())
+    assert ", 2 suppressed" in text
+    assert "measured, harmless" not in text
+
+
+@pytest.mark.parametrize("module", [full, concise])
+def test_quiet_tells_only_what_stands_in_the_way(everything: Report, module: Any) -> None:
+    text = module.render(everything, BARE)
+    assert "BN202" not in text
+    assert "stale" not in text
+    assert "the repaired file does not parse" in text
+
+
+def test_nothing_is_left(everything: Report) -> None:
+    everything.findings, everything.suppressed, everything.refused = [], [], []
+    everything.problems, everything.notes, everything.summary.incomplete = [], [], []
+    assert concise.render(everything, Style()).splitlines()[-1] == (
+        "Fixed 1 finding, nothing is left (120 files, 3 programs, 0.4 s)."
+    )
+
+
+@pytest.mark.parametrize(
+    ("fixes", "hint"),
+    [
+        ([], []),
+        ([(Applicability.DISPLAY, True)], []),
+        ([(Applicability.SAFE, False)], []),
+        ([(Applicability.SAFE, True), (Applicability.SAFE, True)], ["--fix would fix 2 of them."]),
+        ([(Applicability.UNSAFE, True)], ["--fix --unsafe-fixes would fix 1 of them."]),
+        (
+            [(Applicability.SAFE, True), (Applicability.UNSAFE, True)],
+            ["--fix would fix 1 of them, and 1 more with --unsafe-fixes."],
+        ),
+    ],
+)
+def test_the_hint_counts_what_can_be_fixed(fixes: list[tuple[Applicability, bool]], hint: list[str]) -> None:
+    findings = []
+    for line, (applicability, applicable) in enumerate(fixes, 1):
+        where = Location("a.py", line, 1, line, 2)
+        edits = (RemoveStatement(where),) if applicable else ()
+        findings.append(Finding("BN101", "x", Group.ERROR, where, "m", fix=Fix(applicability, "f", edits)))
+    assert concise.render(Report(findings), Style()).splitlines()[len(fixes) + 1 :] == hint
 
 
 def test_groups_in_the_summary(write: Write) -> None:

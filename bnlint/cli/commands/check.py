@@ -186,11 +186,19 @@ class _Session:
         from pathlib import Path
 
         from bnlint.baseline import write as write_baseline
+        from bnlint.findings import Silencer
 
         path = self._arguments.write_baseline
-        write_baseline(Path(path), report.findings)
+        # What an older baseline leaves out is still there.
+        known = [
+            suppressed.finding
+            for suppressed in report.suppressed
+            if suppressed.suppression.silencer is Silencer.BASELINE
+        ]
+        present = [*report.findings, *known]
+        write_baseline(Path(path), present)
         _complain(report)
-        say(f"Wrote {_count(len(report.findings), 'finding')} to {path}; --baseline {path} leaves them out.")
+        say(f"Wrote {_count(len(present), 'finding')} to {path}; --baseline {path} leaves them out.")
         return 2 if report.problems else 0
 
     def prune_baseline(self, report: Report) -> None:
@@ -327,7 +335,9 @@ def _output(text: str, arguments: argparse.Namespace) -> None:
         write(text)
         return
     try:
-        with open(arguments.output_file, "w", encoding="utf-8", newline="\n") as file:
+        with open(
+            arguments.output_file, "w", encoding="utf-8", errors="surrogateescape", newline="\n"
+        ) as file:
             file.write(text)
     except OSError as error:
         raise UserError(

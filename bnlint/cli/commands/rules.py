@@ -6,19 +6,20 @@ import argparse
 
 from bnlint.cli.terminal import write
 
+_FORMATS = ("text", "markdown", "json")
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Say which arguments the command takes: none."""
+    """Say which arguments the command takes."""
+    parser.add_argument("--output-format", choices=_FORMATS, default="text", help="default: text")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the table."""
+    from bnlint import table
     from bnlint.registry import rules
-    from bnlint.rule import summary
+    from bnlint.rule import describe
 
-    rows = [(rule.code, rule.name, rule.group.value, summary(rule)) for rule in rules()]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)][:-1]
-    for *cells, text in rows:
-        padded = [cell.ljust(width) for cell, width in zip(cells, widths, strict=True)]
-        write("  ".join((*padded, text)).rstrip() + "\n")
+    render = {"text": table.text, "markdown": table.markdown, "json": table.json}[arguments.output_format]
+    write(render(map(describe, rules())))
     return 0

@@ -15,6 +15,7 @@ from bnlint.frameworks.tensorflow1 import (
     operations,
     running,
     scopes,
+    signatures,
     table,
     training,
     variables,
@@ -116,4 +117,5 @@ FRAMEWORK = Framework(
     fallback=_fallback,
     inherited=_inherited,
     decorated={"slim.add_arg_scope": scopes.with_scoped},
+    norms=signatures.NORMS,
 )

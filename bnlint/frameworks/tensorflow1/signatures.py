@@ -22,6 +22,11 @@ class Signature:
     parameters: tuple[tuple[str, Any], ...]
     extra: bool = False
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the parameters, in order."""
+        return tuple(name for name, _ in self.parameters)
+
     def position(self, name: str) -> int | None:
         """Where a parameter stands."""
         return next((i for i, (known, _) in enumerate(self.parameters) if known == name), None)
@@ -33,9 +38,9 @@ class Signature:
 
     def bind(self, call: Call, scoped: dict[str, Any] | None = None) -> Arguments:
         """The arguments of a call by parameter name; ``scoped`` are those of argument scopes."""
-        names = [name for name, _ in self.parameters]
+        names = self.names
         known = set(names)
-        bound = Arguments(open=call.open, positional=tuple(names[: len(call.args)]))
+        bound = Arguments(open=call.open, positional=names[: len(call.args)])
         for index, value in enumerate(call.args[: len(names)]):
             place = call.sites.get(index)
             bound.named[names[index]] = Argument(value, located(place) if place is not None else None)
@@ -122,3 +127,15 @@ KERAS_CLASS = _signature(
     f"{_NORMALIZATION}, {_RENORM}, trainable=True, name=None, dtype=None, synchronized=False", extra=True
 )
 KERAS_CALL = _signature("inputs, training=None, mask=None")
+
+NORMS = {
+    "tf.layers.batch_normalization": LAYERS_FUNCTION.names,
+    "tf.layers.BatchNormalization": LAYERS_CLASS.names,
+    "tf.contrib.layers.batch_norm": CONTRIB.names,
+    "tf.nn.batch_normalization": PLAIN.names,
+    "tf.nn.batch_norm_with_global_normalization": GLOBAL.names,
+    "tf.nn.fused_batch_norm": FUSED.names,
+    "tflearn.batch_normalization": TFLEARN.names,
+    "tensorlayer.layers.BatchNormLayer": TENSORLAYER.names,
+}
+"""The parameters of each normalisation by its canonical name."""
