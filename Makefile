@@ -47,6 +47,7 @@ docs: $(VENV)/.base  ## write the table of rules and their pages again
 
 bench: $(VENV)/.bench  ## measure beside Ruff and Fixit; TREES="dir ..." names other code to measure on
 	$(BIN)/python benchmarks/bench.py $(TREES)
+	$(BIN)/python benchmarks/server.py
 
 clean:  ## remove what the targets above made
 	rm -rf $(VENV) build dist *.egg-info

@@ -106,11 +106,18 @@ def write_program(root: Path) -> list[Path]:
     }
     texts |= {f"network/stage{number:02}.py": _stage(number) for number in range(20 - len(texts))}
     (root / "pyproject.toml").write_text("[project]\nname = 'example'\n")
-    for name, text in texts.items():
+    for number, (name, text) in enumerate(texts.items()):
         path = root / name
         path.parent.mkdir(exist_ok=True)
-        path.write_text(text)
+        # Most lines of a file build nothing.
+        path.write_text(text if name.endswith("__init__.py") else _with_helpers(text, number))
     return [root / name for name in texts]
+
+
+def _with_helpers(text: str, seed: int) -> str:
+    """A module with some functions more, after its imports."""
+    imports, blank, rest = text.partition("\n\n\n")
+    return imports + "\n" + ordinary_module(seed).partition("\n")[2].rstrip("\n") + blank + rest
 
 
 _CONFIG = '''\

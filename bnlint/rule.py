@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 from bnlint.findings import Applicability, Finding, Fix, Group, Location, RuleInfo, Step
 
 if TYPE_CHECKING:
+    from bnlint.runtime.observed import Observed
     from bnlint.trace import Trace
 
 HEADINGS = (
@@ -52,6 +53,10 @@ class Rule(abc.ABC):
     @abc.abstractmethod
     def check(self, trace: Trace) -> Iterator[Finding]:
         """Find the bug in what a program does, once for each root cause."""
+
+    def confirm(self, observed: Observed) -> Iterator[Finding]:
+        """Find the bug in what a running program did; rules that nothing can be seen of at run time find nothing."""
+        return iter(())
 
     def finding(
         self, location: Location, message: str, steps: Sequence[Step] = (), fix: Fix | None = None

@@ -37,7 +37,7 @@ together with `tf.GraphKeys.UPDATE_OPS` as a dependency of the train step.
 
 ## Fix safety
 
-There is no automatic repair: the layer needs variables, updates and a phase. The finding only says so.
+Only shown: the layer needs variables, updates and a phase, and a checkpoint of the program as it is has none of them.
 
 ## Confirmed by
 
@@ -77,6 +77,7 @@ class NoMovingStatistics(Rule):
     code = "BN105"
     name = "no-moving-statistics"
     group = Group.ERROR
+    fixable = (Applicability.DISPLAY,)
 
     def check(self, trace: Trace) -> Iterator[Finding]:
         """Report each place once."""

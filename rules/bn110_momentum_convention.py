@@ -212,7 +212,7 @@ def _fix(share: float, sites: Iterable[Location | None], trace: Trace) -> Fix:
     message = f"keep {1 - share:g} instead"
     for site in sites:
         written = source(site, trace)
-        node = written.at(site, ast.expr) if written else None  # type: ignore[type-abstract]
+        node = written.at(site, ast.expr) if written else None
         if site is not None and written is not None and node is not None and _is_argument(node, written):
             if isinstance(node, ast.Constant):
                 return Fix(Applicability.UNSAFE, message, (ReplaceExpression(site, f"{1 - share:g}"),))

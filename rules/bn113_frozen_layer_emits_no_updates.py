@@ -67,6 +67,7 @@ class FrozenLayerEmitsNoUpdates(Rule):
     code = "BN113"
     name = "frozen-layer-emits-no-updates"
     group = Group.ERROR
+    fixable = (Applicability.DISPLAY,)
 
     def check(self, trace: Trace) -> Iterator[Finding]:
         """Report each place once."""

@@ -36,7 +36,7 @@ train_op = tf.train.AdamOptimizer().minimize(loss(x))
 
 ## Fix safety
 
-Not fixed automatically: every layer then needs to be told its phase.
+Only shown: every layer then needs to be told its phase, or the phase has to be fed to each run.
 
 ## Confirmed by
 
@@ -57,12 +57,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from bnlint.dataflow import Const, World
-from bnlint.findings import Finding, Group, Step
+from bnlint.findings import Applicability, Finding, Fix, Group, Step
 from bnlint.phase import deliberate, evaluations
 from bnlint.rule import Rule
 from bnlint.runs import norms_in
 from bnlint.trace import ModeSwitch, NormCall, Origin, Save, Trace, TrainStep
 from bnlint.updates import runs_of, trained_in_any_phase
+
+_FIX = Fix(
+    Applicability.DISPLAY,
+    "leave the learning phase alone, and pass `training` to the layers or feed the phase to each run",
+)
 
 
 class LearningPhaseForced(Rule):
@@ -71,6 +76,7 @@ class LearningPhaseForced(Rule):
     code = "BN114"
     name = "learning-phase-forced"
     group = Group.WARNING
+    fixable = (Applicability.DISPLAY,)
 
     def check(self, trace: Trace) -> Iterator[Finding]:
         """Report each switch once."""
@@ -100,6 +106,7 @@ class LearningPhaseForced(Rule):
                         Step(calls[0].site, "normalised here, in inference mode for ever"),
                         Step(step.site, "trained here"),
                     ),
+                    _FIX,
                 )
                 return
 
@@ -116,6 +123,7 @@ class LearningPhaseForced(Rule):
                         Step(calls[0].site, "normalised here, in training mode for ever"),
                         Step(run.site, f"evaluated here: {verdict.because}"),
                     ),
+                    _FIX,
                 )
                 return
 

@@ -107,14 +107,12 @@ def test_other_statements_and_definitions_are_new(run: Run, known: Path) -> None
 
 
 def test_one_more_of_the_same_is_new(run: Run, known: Path) -> None:
-    twice = MODEL.replace(
-        "    return", "    train_op = tf.train.AdamOptimizer(1e-3).minimize(loss)\n    return"
-    )
-    (known.parent / "a.py").write_text(twice.replace("train_op\n", "train_op\n") + RUN)
+    again = "    tf.Session().run(train_op)\n    train_op = tf.train.AdamOptimizer(1e-3).minimize(loss)\n"
+    (known.parent / "a.py").write_text(MODEL.replace("    return", f"{again}    return") + RUN)
     done = run("--baseline", "base.json")
     assert done.returncode == 1
     assert done.stdout.count(": BN101") == 1
-    assert "a.py:11:" in done.stdout
+    assert "a.py:12:" in done.stdout
     assert run("--write-baseline", "base.json").returncode == 0
     assert _entries(known) == [{**ENTRY, "count": 2}]
     assert run("--baseline", "base.json").returncode == 0

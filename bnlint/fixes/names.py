@@ -46,11 +46,12 @@ class Names:
             depth = next(index for index, scope in enumerate(scopes) if name in scope)
             bindings = scopes[depth][name]
             everywhere = [binding for scope in scopes[depth:] for binding in scope.get(name, ())]
-            apis = {binding.api for binding in bindings}
-            if len(apis) == 1 and (api := next(iter(apis))):
-                # In the statement's own scope, the import must come first.
-                if depth > 0 or any(binding.line < line for binding in bindings):
-                    found.append((api != _V1, bindings[0].line, self._written(name, api)))
+            written = {self._written(name, binding.api) for binding in bindings}
+            # In the statement's own scope, the import must come first.
+            if len(written) == 1 and (depth > 0 or any(binding.line < line for binding in bindings)):
+                if expression := written.pop():
+                    plain = all(binding.api != _V1 for binding in bindings)
+                    found.append((plain, bindings[0].line, expression))
                     continue
             hidden = hidden or any(binding.api for binding in everywhere)
         if found:
@@ -60,8 +61,8 @@ class Names:
         return TensorFlow(_DEFAULT, f"import {self._imported()} as {_DEFAULT}")
 
     def _written(self, name: str, api: str) -> str:
-        if api == _V1:
-            return name
+        if api in ("", _V1):
+            return name if api else ""
         if api == "tensorflow.compat":
             return f"{name}.v1"
         return f"{name}.compat.v1" if f"{name}.compat.v1." in self._text else name

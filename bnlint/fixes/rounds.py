@@ -102,6 +102,7 @@ class Repair:
         origins = {id(finding): finding for finding in group}
         """By the ``id`` of what is still to be fixed now, what it was at first."""
         waiting = list(group)
+        fixed: list[Finding] = []
         for _ in range(_MOST_PASSES):
             chosen, changed, impossible = self._apply(current, waiting)
             for finding, reason in impossible:
@@ -110,6 +111,7 @@ class Repair:
             if not chosen:
                 break
             done = {id(finding) for finding in chosen}
+            fixed += [origins[id(finding)] for finding in chosen if id(finding) in origins]
             following = self._looked(current, changed, chosen)
             same = self._matched(current, following, chosen)
             stays = next((finding for finding in chosen if id(finding) in same), None)
@@ -130,14 +132,17 @@ class Repair:
             if not waiting:
                 break
         if current is not state:
-            self._verify(state, current)
+            self._verify(state, current, fixed)
         return current
 
-    def _verify(self, before: _State, after: _State) -> None:
+    def _verify(self, before: _State, after: _State, fixed: Sequence[Finding]) -> None:
         new = self._new(before, after)
         if new:
             where = new[0].location
             raise _Failure(f"it would bring about {new[0].code} at {where.path}:{where.line}")
+        same = self._matched(before, after, fixed)
+        if any(id(finding) in same for finding in fixed):
+            raise _Failure("the finding would come back")
 
     def _new(self, before: _State, after: _State) -> list[Finding]:
         known = {id(finding) for finding in self._matched(before, after).values()}

@@ -67,9 +67,10 @@ class Source:
             if cell not in self._starts:
                 raise EditError("the place of the edit is not in a cell")
             if cell not in self._trees:
-                self._trees[cell] = Tree(self.text if cell is None else self._cells[cell].text)
-                if cell is not None and FORM_FEEDS.search(self._cells[cell].text):
+                text = self.text if cell is None else self._cells[cell].text
+                if cell is not None and FORM_FEEDS.search(text):
                     raise EditError("the cell has form feeds")
+                self._trees[cell] = Tree(text)
             start = self._starts[cell]
             self._drafts[cell] = Draft(self._trees[cell], lambda line: self._names.tensorflow(start + line))
         return self._drafts[cell]

@@ -66,7 +66,8 @@ def spliced(
 def spliced_bytes(data: bytes, before: str, after: str) -> bytes:
     """The bytes of a Python file in which ``before`` becomes ``after``.
 
-    Both have ``\\n`` line ends and no form feeds at the beginning of lines. Lines that stay keep their bytes; new ones end like their neighbours.
+    Both have ``\\n`` line ends and no form feeds at the beginning of lines. Lines that stay keep their bytes; new
+    ones end like their neighbours.
     Raises EditError if the encoding of the file has no such characters.
     """
     encoding, text = decoded(data)
@@ -88,7 +89,11 @@ def spliced_bytes(data: bytes, before: str, after: str) -> bytes:
     # A line that came to be the last has no end, one that was the last needs one.
     lines = [(line, end or usual) for line, end in lines[:-1]] + [(lines[-1][0], "")]
     try:
-        coded = "".join(line + end for line, end in lines).encode(encoding)
+        joined = "".join(line + end for line, end in lines)
+        if len(list(raw_lines(joined))) != len(new):
+            # A bare carriage return at the end of one line and a line feed after it would be one line end.
+            raise EditError("the line ends of the file are too mixed")
+        coded = joined.encode(encoding)
     except UnicodeEncodeError as error:
         raise EditError(f"the encoding of the file ({encoding}) lacks characters of the fix") from error
     return (codecs.BOM_UTF8 if data.startswith(codecs.BOM_UTF8) else b"") + coded

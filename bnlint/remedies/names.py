@@ -28,20 +28,27 @@ def _bound(named: Named, frame: Frame, step: Step) -> bool:
     if any(isinstance(node, Node) and node.order > step.train.order for node in named.holds):
         return False
     if root in {parameter.arg for parameter in parameters(frame.node)}:
-        bindings = [node for node in ast.walk(scope) if _assigns(node, named.text)] if attribute else []
-        return all(written.precedes(node, step.call) for node in bindings)
-    bindings = [node for node in ast.walk(scope) if _assigns(node, root)]
+        return all(
+            written.precedes(made, step.call) for made in (bindings(named.text, scope) if attribute else ())
+        )
+    made = bindings(root, scope)
     inside = written.scope(step.call) is scope
-    return len(bindings) == 1 and (not inside or written.precedes(bindings[0], step.call))
+    return len(made) == 1 and (not inside or written.precedes(made[0], step.call))
 
 
-def _assigns(node: ast.AST, text: str) -> bool:
-    targets = node.targets if isinstance(node, ast.Assign) else ()
-    return any(
-        isinstance(part, ast.expr) and is_plain(part) and ast.unparse(part) == text
-        for target in targets
-        for part in ast.walk(target)
-    )
+def bindings(text: str, scope: ast.AST) -> list[ast.Assign]:
+    """The statements of a scope that assign to a name or an attribute."""
+    return [
+        statement
+        for statement in ast.walk(scope)
+        if isinstance(statement, ast.Assign)
+        and any(
+            is_plain(part) and ast.unparse(part) == text
+            for target in statement.targets
+            for part in ast.walk(target)
+            if isinstance(part, ast.expr)
+        )
+    ]
 
 
 def lists_of(wanted: Collection[Node], names: list[Named]) -> list[str]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from bnlint.dataflow import Choice, Named, Node, Op
 from bnlint.findings import Edit
+from bnlint.remedies.names import bindings
 from bnlint.repairs import Phase, flags, mode_phase, placeholder_phase, told
 from bnlint.trace import NormCall, Run, Trace
 from bnlint.words import is_phase_name
@@ -67,12 +68,6 @@ def _local(named: Named, call: NormCall) -> Phase:
         scope = definition if definition is not None else written.tree
         if not written.sees(root, scope, node):
             return False
-        statement = next((part for part in ast.walk(scope) if _binds(part, named.text)), None)
-        return statement is None or written.precedes(statement, node)
+        return all(written.precedes(made, node) for made in bindings(named.text, scope))
 
     return Phase(named.text, visible)
-
-
-def _binds(node: ast.AST, text: str) -> bool:
-
-    return isinstance(node, ast.Assign) and any(ast.unparse(target) == text for target in node.targets)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,14 @@ from bnlint.fixes import resolve
 from bnlint.server.workspace import Snapshot
 from bnlint.settings.lookup import Lookup, Options
 from bnlint.source.files import Files, Overlay
+
+
+class Occasion(enum.IntEnum):
+    """What an analysis is made for; the greatest counts if several things have happened."""
+
+    TYPED = 0
+    SAVED = 1
+    OPENED = 2
 
 
 @dataclass
@@ -44,17 +53,22 @@ class Project:
         self._known: set[tuple[object, ...]] = set()
         """By what the findings are recognised that were shown last."""
 
-    def analyse(self, paths: Sequence[Path], snapshot: Snapshot, *, typing: bool) -> Analysis:
+    def analyse(self, paths: Sequence[Path], snapshot: Snapshot, occasion: Occasion) -> Analysis:
         """Check open files.
 
-        While somebody is ``typing``, a statement often cannot be read, and what it does for the program is
-        missing. Then only those findings are left that were there before.
+        A statement that somebody is about to type cannot be read, and what it does for the program is missing.
+        Until it is complete only those findings are shown that were there before.
 
         Raises UserError.
         """
         report = self._checker.check(paths, snapshot.overlay)
-        if typing and any(self._is_broken(path) for path in paths):
-            report.findings = [finding for finding in report.findings if _identity(finding) in self._known]
+        if occasion is not Occasion.OPENED and any(self._is_broken(path) for path in paths):
+            report.findings = [
+                finding
+                for finding in report.findings
+                if _identity(finding) in self._known
+                or (occasion is Occasion.SAVED and _is_problem(finding, report))
+            ]
         else:
             self._known = {_identity(finding) for finding in report.findings}
         return Analysis(report, snapshot, paths)
@@ -77,3 +91,9 @@ class Project:
 
 def _identity(finding: Finding) -> tuple[object, ...]:
     return finding.code, finding.location.path, finding.location.cell, finding.anchor
+
+
+def _is_problem(finding: Finding, report: Report) -> bool:
+    """Whether a finding says that something cannot be read."""
+    place = finding.location.path, finding.location.line
+    return not finding.steps and place in {(problem.path, problem.line) for problem in report.problems}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -114,17 +114,12 @@ class Converter:
 
     def rewritten(self, texts: Iterable[tuple[Key, str]]) -> types.WorkspaceEdit:
         """New texts of documents; only the lines that differ are edited."""
-        from difflib import SequenceMatcher
-
         edits: dict[Key, list[types.TextEdit]] = defaultdict(list)
         for key, text in texts:
             old, new = self._lines(key), split_lines(self._with_line_ends(key, text))
-            for what, start, end, begin, stop in SequenceMatcher(
-                None, old, new, autojunk=False
-            ).get_opcodes():
-                if what != "equal":
-                    span = types.Range(self._line_start(old, start), self._line_start(old, end))
-                    edits[key].append(types.TextEdit(span, "".join(new[begin:stop])))
+            for start, end, lines in _differences(old, new):
+                span = types.Range(self._line_start(old, start), self._line_start(old, end))
+                edits[key].append(types.TextEdit(span, "".join(lines)))
         return self.edit(edits)
 
     def edit(self, edits: dict[Key, list[types.TextEdit]]) -> types.WorkspaceEdit:
@@ -181,6 +176,21 @@ class Converter:
             position(lines, location.line - 1, indentation, self._encoding),
             position(lines, location.line - 1, len(line), self._encoding),
         )
+
+
+def _differences(old: Sequence[str], new: Sequence[str]) -> Iterator[tuple[int, int, Sequence[str]]]:
+    """Which lines are to be replaced by which others."""
+    from difflib import SequenceMatcher
+
+    # Most is the same, and comparing everything with everything takes long.
+    shorter = min(len(old), len(new))
+    head = next((index for index in range(shorter) if old[index] != new[index]), shorter)
+    shorter -= head
+    tail = next((index for index in range(shorter) if old[-1 - index] != new[-1 - index]), shorter)
+    first, second = old[head : len(old) - tail], new[head : len(new) - tail]
+    for what, start, end, begin, stop in SequenceMatcher(None, first, second, autojunk=False).get_opcodes():
+        if what != "equal":
+            yield head + start, head + end, second[begin:stop]
 
 
 def _spoken(location: Location) -> str:

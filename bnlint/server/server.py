@@ -16,7 +16,8 @@ from bnlint.server.hover import pages_at
 from bnlint.server.service import Service, log, work_in
 from bnlint.server.workspace import path_of
 
-_WATCHED = "**/{*.py,*.ipynb,pyproject.toml,bnlint.toml,setup.cfg,requirements*.txt,.gitignore}"
+_WATCHED = ("**/*.{py,ipynb,toml,txt,cfg,lock,yml,yaml}", "**/{.gitignore,Pipfile}")
+"""Files that an analysis reads."""
 _NOTEBOOKS = types.NotebookDocumentSyncOptions(
     # All cells, not only those in Python: they are counted.
     [types.NotebookDocumentFilterWithNotebook(types.NotebookDocumentFilterNotebookType("jupyter-notebook"))],
@@ -73,7 +74,9 @@ def _register(server: Server) -> None:
         workspace = server.client_capabilities.workspace
         watching = workspace.did_change_watched_files if workspace else None
         if watching is not None and watching.dynamic_registration:
-            options = types.DidChangeWatchedFilesRegistrationOptions([types.FileSystemWatcher(_WATCHED)])
+            options = types.DidChangeWatchedFilesRegistrationOptions(
+                [types.FileSystemWatcher(pattern) for pattern in _WATCHED]
+            )
             server.client_register_capability(
                 types.RegistrationParams(
                     [types.Registration("files", types.WORKSPACE_DID_CHANGE_WATCHED_FILES, options)]

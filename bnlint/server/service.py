@@ -13,8 +13,9 @@ from typing import TypeVar
 from lsprotocol import types
 
 from bnlint.errors import UserError
+from bnlint.findings import Problem
 from bnlint.program.project import find_root, is_root
-from bnlint.server.analysis import Analysis, Project
+from bnlint.server.analysis import Analysis, Occasion, Project
 from bnlint.server.convert import Client, Converter
 from bnlint.server.workspace import Workspace
 from bnlint.settings.lookup import Lookup
@@ -36,15 +37,29 @@ class _Watched:
         self.project = Project(root)
         self.analysis: Analysis | None = None
         self.due: float | None = None
-        self.typing = True
-        """Whether all that has happened since the last analysis is typing."""
+        self.occasion = Occasion.TYPED
         self.complaint = ""
+        self.problems: set[Problem] = set()
+        """What the log says already."""
         self.settled = asyncio.Event()
 
-    def mark(self, due: float, *, typing: bool) -> None:
+    def mark(self, due: float, occasion: Occasion) -> None:
+        """Something has happened; analyse it at a time of the event loop, which comes after what was due before."""
         self.due = due
-        self.typing = self.typing and typing
+        self.occasion = max(self.occasion, occasion)
         self.settled.clear()
+
+    def begin(self) -> Occasion:
+        """An analysis begins; what happens from now on is for the next one."""
+        occasion, self.occasion, self.due = self.occasion, Occasion.TYPED, None
+        return occasion
+
+    def note(self, problems: Iterable[Problem]) -> None:
+        """Write what could not be checked to the log, once."""
+        found = set(problems)
+        for problem in found - self.problems:
+            log.warning("%s:%s: %s", problem.path, problem.line, problem.message)
+        self.problems = found
 
 
 class Service:
@@ -69,23 +84,23 @@ class Service:
 
     def typed(self, path: Path | None) -> None:
         """The text of a document has changed."""
-        self._mark(path, pause=QUIET, typing=True)
+        self._mark(path, Occasion.TYPED, pause=QUIET)
 
     def opened(self, path: Path | None) -> None:
-        """A document was opened, or cells came or went."""
-        self._mark(path)
+        """A document was opened."""
+        self._mark(path, Occasion.OPENED)
 
     def saved(self, path: Path | None = None) -> None:
         """A document was saved; without a path, any file on the disk may have changed."""
         if path is not None and self._roots.get(path) in self._watched:
             self._watched[self._roots[path]].project.forget()
-            self._mark(path)
+            self._mark(path, Occasion.SAVED)
             return
         self._roots.clear()
         for watched in self._watched.values():
             watched.project.forget()
         for open_path in self.workspace.snapshot().overlay:
-            self._mark(open_path)
+            self._mark(open_path, Occasion.SAVED)
 
     def closed(self, path: Path, uris: Iterable[str]) -> None:
         """Documents were closed: what counts now is what is on the disk."""
@@ -93,16 +108,16 @@ class Service:
             if uri in self._published:
                 del self._published[uri]
                 self._publish(types.PublishDiagnosticsParams(uri, []))
-        self._mark(path)
+        self._mark(path, Occasion.SAVED)
 
-    def _mark(self, path: Path | None, *, pause: float = 0.0, typing: bool = False) -> None:
+    def _mark(self, path: Path | None, occasion: Occasion, pause: float = 0.0) -> None:
         if path is None:
             return
         root = self._root(path)
         watched = self._watched.get(root)
         if watched is None:
             watched = self._watched[root] = _Watched(root)
-        watched.mark(asyncio.get_running_loop().time() + pause, typing=typing)
+        watched.mark(asyncio.get_running_loop().time() + pause, occasion)
         self._wake.set()
         if self._task is None:
             self._task = asyncio.ensure_future(self._work())
@@ -175,14 +190,14 @@ class Service:
                 continue
 
     async def _analyse(self, watched: _Watched) -> None:
-        typing, watched.typing, watched.due = watched.typing, True, None
+        occasion = watched.begin()
         snapshot = self.workspace.snapshot()
         paths = [
             path for path in snapshot.overlay if self._root(path) == watched.project.root and path.is_file()
         ]
         try:
             analysis = await self.in_thread(
-                lambda: watched.project.analyse(paths, snapshot, typing=typing) if paths else None
+                lambda: watched.project.analyse(paths, snapshot, occasion) if paths else None
             )
         except UserError as error:
             if watched.complaint != str(error):
@@ -192,13 +207,14 @@ class Service:
             log.exception("The analysis of %s failed.", watched.project.root)
         else:
             watched.complaint = ""
+            watched.note(analysis.report.problems if analysis else [])
             if watched.due is None:
                 watched.analysis = analysis
                 if analysis is not None:
                     self._publish_all(analysis)
             else:
                 # There is newer text by now; what was found might be in the wrong places.
-                watched.typing = watched.typing and typing
+                watched.occasion = max(watched.occasion, occasion)
         if watched.due is None:
             watched.settled.set()
 
@@ -219,8 +235,6 @@ class Service:
             if self._published.get(uri) != state:
                 self._published[uri] = state
                 self._publish(types.PublishDiagnosticsParams(uri, diagnostics, versions[uri]))
-        for problem in analysis.report.problems:
-            log.info("%s:%s: %s", problem.path, problem.line, problem.message)
 
     def _converter(self, analysis: Analysis) -> Converter:
         return Converter(analysis.snapshot, self.workspace.encoding, self.client)

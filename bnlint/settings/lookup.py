@@ -180,7 +180,10 @@ class Lookup:
     def _in_folder(self, settings: Settings, folder: Path) -> Settings:
         from bnlint.settings.versions import Versions
 
-        versions = Versions(settings.target_versions, folder, settings.project_root, self._declared)
+        # A configuration lies where the requirements do, wherever it says that imports begin.
+        root = self._options.project_root or (settings.project_root and settings.folder)
+        outermost = Path(os.path.abspath(root)) if root else None
+        versions = Versions(settings.target_versions, folder, outermost, self._declared)
         return replace(settings, target_versions=versions)
 
     def _declared(self, folder: Path) -> dict[str, Declared]:

@@ -137,12 +137,12 @@ class Versions(Mapping[str, str]):
     """
 
     def __init__(
-        self, configured: Mapping[str, str], folder: Path, project_root: Path | None, look: Look | None = None
+        self, configured: Mapping[str, str], folder: Path, root: Path | None, look: Look | None = None
     ) -> None:
-        """``look`` reads what a folder declares; folders up to the project's are looked into."""
+        """``root`` is the outermost folder to look into, by default the project's; ``look`` does so."""
         self._configured = configured
         self._folder = folder
-        self._project_root = project_root
+        self._root = root
         self._look = look or places
 
     @cached_property
@@ -150,13 +150,11 @@ class Versions(Mapping[str, str]):
         """What the project declares, whatever the configuration says."""
         from bnlint.program.project import find_root
 
-        root = find_root(self._folder)
-        if self._project_root is not None and root.is_relative_to(self._project_root):
-            root = self._project_root
+        root = self._root or find_root(self._folder)
         found: dict[str, Declared] = {}
         for folder in (self._folder, *self._folder.parents):
             found = {**self._look(folder), **found}
-            if folder == root:
+            if folder == root or not folder.is_relative_to(root):
                 break
         return found
 

@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
+from bnlint.cli import main
 from bnlint.findings import Edit, Location
 from bnlint.fixes.sources import Sources
 
@@ -30,7 +34,16 @@ with tf.Session() as session:
 FIXED = PROGRAM.replace(TRAIN, f"{WITH}\n    {TRAIN}")
 """The program in which the updates are never run (BN101), and what it should be."""
 
-Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+class Done(NamedTuple):
+    """What a command came to."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+Run = Callable[..., Done]
 
 
 @pytest.fixture
@@ -38,22 +51,44 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Runs the command in an empty folder."""
     monkeypatch.chdir(tmp_path)
 
-    def run(*arguments: str, before: str = "") -> subprocess.CompletedProcess[str]:
-        """Run ``bnlint check``; ``before`` is executed first in its process."""
+    def run(*arguments: str) -> Done:
+        out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", newline="") for _ in range(2))
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            code = main(["check", *arguments])
+        return Done(code, _written(out), _written(err))
+
+    return run
+
+
+@pytest.fixture
+def process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Runs the command in an empty folder, in a process of its own.
+
+    ``before`` are statements that are executed first in that process.
+    """
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str, before: str = "") -> Done:
         code = f"{before}\nimport sys\nfrom bnlint.cli import main\nsys.exit(main(sys.argv[1:]))"
         command = [sys.executable, "-c", code] if before else [sys.executable, "-m", "bnlint"]
         environment = {**os.environ, "PYTHONUTF8": "1", "NO_COLOR": "1"}
-        return subprocess.run(
-            [*command, "check", *arguments],
-            capture_output=True,
-            encoding="utf-8",
-            errors="surrogateescape",
-            env=environment,
-            timeout=100,
-            check=False,
+        # Not in text mode, which would lose carriage returns.
+        done = subprocess.run(
+            [*command, "check", *arguments], capture_output=True, env=environment, timeout=100, check=False
         )
+        return Done(done.returncode, _text(done.stdout), _text(done.stderr))
 
     return run
+
+
+def _written(stream: io.TextIOWrapper) -> str:
+    stream.flush()
+    stream.seek(0)
+    return _text(stream.buffer.read())
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "surrogateescape")
 
 
 def place(text: str, piece: str, nth: int = 0, path: str = "a.py", cell: int | None = None) -> Location:

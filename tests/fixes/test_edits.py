@@ -8,7 +8,6 @@ import pytest
 
 from bnlint.findings import (
     AddItem,
-    Edit,
     InsertStatement,
     MoveStatement,
     NameArgument,

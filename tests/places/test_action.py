@@ -244,6 +244,22 @@ def test_without_a_report_nothing_is_counted_or_uploaded(job: Any) -> None:
     assert "--frobnicate" in run.log
 
 
+def test_a_report_that_cannot_be_shown_does_not_pass_for_clean(job: Any, tmp_path: Path) -> None:
+    run = job()
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    (folder / "python").symlink_to(sys.executable)
+    bnlint = folder / "bnlint"
+    bnlint.write_text(
+        '#!/bin/sh\n[ "$2" = --output-format=sarif ] || exit 2\necho \'{"runs": []}\' > "${3#--output-file=}"\n'
+    )
+    bnlint.chmod(0o755)
+    run.values["steps.install.outputs.bin"] = str(folder)
+    run.run()
+    assert run.failed
+    assert run.outputs["exit-code"] == "2"
+
+
 def test_arguments_that_a_shell_cannot_read_fail_the_job(job: Any) -> None:
     run = job(args="--select 'BN1")
     run.run()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -21,7 +22,7 @@ from bnlint.findings import (
     Replacement,
     Report,
 )
-from bnlint.report import github, gitlab, junit, rdjson
+from bnlint.report import github, gitlab, junit, rdjson, sarif
 from bnlint.report._style import Style
 
 Write = Callable[[str, str], None]
@@ -205,6 +206,27 @@ def test_rdjson_suggests_nothing_if_another_file_changes_too(write: Write) -> No
     pieces = [Replacement(Location(path, 1, 1, 1, 2), "x") for path in ("a.py", "b.py")]
     (diagnostic,) = _diagnostics(_fixed_by(Location("a.py", 1, 1, 1, 2), *pieces))
     assert "suggestions" not in diagnostic
+
+
+@pytest.mark.parametrize("module", [rdjson, sarif])
+def test_what_is_only_to_be_shown_is_not_offered(write: Write, module: Any) -> None:
+    write("a.py", "aa\n")
+    where = Location("a.py", 1, 1, 1, 2)
+    report = _fixed_by(where, Replacement(where, "instead"))
+    assert "instead" in module.render(report, Style())
+    (finding,) = report.findings
+    assert finding.fix
+    advice = replace(finding, fix=replace(finding.fix, applicability=Applicability.DISPLAY))
+    assert "instead" not in module.render(Report([advice]), Style())
+
+
+@pytest.mark.parametrize("module", [github, gitlab, junit, rdjson, sarif])
+def test_half_characters_are_replaced(module: Any) -> None:
+    where = Location("a\ud800.py", 1, 1, 1, 2)
+    report = Report([Finding("BN101", "x", Group.ERROR, where, "b\udcff")], [Problem("c\udfff.py", 1, "No.")])
+    text = module.render(report, Style())
+    assert text.encode("utf-8")
+    assert "\\ud" not in text
 
 
 def _fixed_by(where: Location, *pieces: Replacement) -> Report:

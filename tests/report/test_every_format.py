@@ -71,8 +71,9 @@ def test_notebook_positions_are_cell_and_line(everything: Report, name: str) -> 
     assert "cell 2" in _render(name, everything) or '"cell": 2' in _render(name, everything)
 
 
-# Codes and names are those of rules, which are checked; the rest comes from files and may be anything.
+# Codes and names are those of rules, which are checked, and messages are not blank; the rest may be anything.
 _nasty = st.text(st.characters(codec=None), min_size=1, max_size=12)
+_messages = _nasty.filter(str.strip)
 _paths = st.sampled_from(["wide.py", "book.ipynb", "gone.py", "../up.py", "/abs olute.py"]) | _nasty
 _numbers = st.integers(1, 4) | st.integers(1, 2**31 - 1)
 _cells = st.none() | st.integers(1, 99)
@@ -91,8 +92,8 @@ _findings = st.builds(
     st.just("some-name"),
     st.sampled_from(Group),
     _locations,
-    _nasty,
-    st.lists(st.builds(Step, _locations, _nasty), max_size=3).map(tuple),
+    _messages,
+    st.lists(st.builds(Step, _locations, _messages), max_size=3).map(tuple),
     st.none() | _fixes,
     st.none() | st.builds(Anchor, st.text(max_size=3), st.text(max_size=3)),
 )
@@ -100,7 +101,7 @@ _different = st.lists(_findings, max_size=3, unique_by=lambda finding: (finding.
 _reports = st.builds(
     Report,
     findings=_different,
-    problems=st.lists(st.builds(Problem, _paths, _numbers, _nasty), max_size=2),
+    problems=st.lists(st.builds(Problem, _paths, _numbers, _messages), max_size=2),
     summary=st.builds(
         Summary,
         st.integers(0),

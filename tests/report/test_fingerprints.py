@@ -31,6 +31,8 @@ def test_equal_statements_are_told_apart_by_their_order() -> None:
     assert first != second
     assert _marks(_at(7), _at(3)) == [second, first]
     assert len(set(_marks(_at(3, cell=1), _at(3, cell=2)))) == 2
+    # Cells come before their lines.
+    assert _marks(_at(3, cell=1), _at(1, cell=2)) == _marks(_at(3, cell=1), _at(9, cell=2))
 
 
 @pytest.mark.parametrize(

@@ -146,7 +146,7 @@ def test_a_client_without_versions_and_late_edits(tmp_path: Path, drive: Drive) 
 
     async def scenario(editor: Any) -> None:
         uri = editor.open(train)
-        (found,) = await editor.diagnostics(uri)
+        (_found,) = await editor.diagnostics(uri)
         assert [one.kind for one in await editor.actions(uri, LINE)] == ["quickfix", "quickfix"]
         (action,) = await editor.actions(uri, LINE, ["source.fixAll"])
         assert list(action.edit.changes) == [uri]

@@ -120,12 +120,15 @@ def test_what_cannot_be_read_while_somebody_types_makes_no_new_diagnostics(
     tmp_path: Path, drive: Drive
 ) -> None:
     _, train = write(tmp_path)
+    group = "train_op = tf.group(train_op, tf.get_collection(tf.GraphKeys.UPDATE_OPS))\n"
+    grouped = TRAIN.replace("\nwith", f"{group}\nwith")
+    broken = grouped.replace(group, f"{group[:-1]} if\n")
 
     async def scenario(editor: Any) -> None:
-        uri = editor.open(train, FIXED)
+        uri = editor.open(train, grouped)
         assert await editor.diagnostics(uri) == []
         # The statement that is being typed is the one that makes the program right.
-        editor.type(uri, FIXED.replace("UPDATE_OPS)):", "UPDATE_"))
+        editor.type(uri, broken)
         assert await editor.diagnostics(uri) == []
         editor.type(uri, TRAIN)
         assert len(await editor.diagnostics(uri)) == 1
@@ -133,6 +136,17 @@ def test_what_cannot_be_read_while_somebody_types_makes_no_new_diagnostics(
         assert [found.code for found in await editor.diagnostics(uri)] == ["BN101"]
         editor.save(uri, train)
         found = await editor.until(uri, lambda params: len(params.diagnostics) > 1)
+        assert {one.code for one in found} == {"BN001", "BN101"}
+        editor.type(uri, grouped)
+        assert await editor.diagnostics(uri) == []
+        editor.type(uri, broken)
+        editor.save(uri, train)
+        found = await editor.until(uri, lambda params: bool(params.diagnostics))
+        assert [one.code for one in found] == ["BN001"]
+        editor.close(uri)
+        await editor.until(uri, lambda params: params.version is None)
+        # Whoever opens a file sees all that is known of it.
+        found = await editor.diagnostics(editor.open(train))
         assert {one.code for one in found} == {"BN001", "BN101"}
 
     drive(scenario)

@@ -153,6 +153,16 @@ def test_versions_are_those_of_the_nearest_folder(folder: Folder) -> None:
     assert folder.found("--select", "BN606") == [("new/net.py", "BN606")]
 
 
+def test_versions_are_looked_for_up_to_the_project(folder: Folder) -> None:
+    folder.put("a/b/net.py", CONTRIB).put("requirements.txt", "tensorflow==2.4\n")
+    assert folder.codes("--select", "BN606", "a/b/net.py") == []
+    folder.put(".git/HEAD", "")
+    assert folder.codes("--select", "BN606", "a/b/net.py") == ["BN606"]
+    assert folder.codes("--select", "BN606", "--project-root", "a", "a/b/net.py") == []
+    folder.put("bnlint.toml", 'project-root = "a"')
+    assert folder.codes("--select", "BN606", "a/b/net.py") == ["BN606"]
+
+
 # -- which file applies ----------------------------------------------------------------------------------
 
 

@@ -1,0 +1,185 @@
+"""What a running program did that matters to batch normalisation, as plain data.
+
+It is written by the backends and read by the rules (``Rule.confirm``), the reports and ``check --evidence``. All of
+it can be turned into JSON and back without loss; arrays are kept as summaries (``Figures``), never whole.
+
+Notation: a layer keeps moving statistics r (mean and variance); a batch has the statistics B. A training step does
+r <- m r + (1 - m) B with the momentum m (the share that is kept; PyTorch's ``momentum`` is 1 - m).
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+
+from bnlint.findings import Location
+
+
+class Mode(enum.Enum):
+    """With which statistics a layer normalised, told by its output and not by its flags."""
+
+    BATCH = "batch statistics"
+    MOVING = "moving statistics"
+    BOTH = "either"
+    """Both formulas fit: the batch has the statistics that are stored."""
+    NEITHER = "neither"
+    """Neither formula fits, for example because of renormalisation or a wrong variance."""
+    UNKNOWN = "unknown"
+
+
+class Purpose(enum.Enum):
+    """What a run was for."""
+
+    TRAIN = "training"
+    """It changed weights by an optimizer."""
+    EVALUATE = "evaluation"
+    """It changed no weights, and there is evidence that it measures or predicts."""
+    UNKNOWN = "unknown"
+
+
+@dataclass(slots=True)
+class Figures:
+    """A vector in short: its mean, its extremes, and its first values (at most 8), over the channels."""
+
+    mean: float
+    least: float
+    most: float
+    first: list[float] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class LayerSeen:
+    """One normalisation layer: one set of statistics."""
+
+    key: str
+    """Unique in the run."""
+    name: str
+    """For the user: the scope of its variables, or the name of the object."""
+    api: str
+    """Canonical name of the API that made it, as in the trace of ``bnlint check``."""
+    framework: str
+    site: Location | None
+    """The line of the user's code that built it."""
+    callers: list[Location] = field(default_factory=list)
+    """The user's lines on the way there, innermost first, at most five."""
+    channels: int = 0
+    axes: list[int] = field(default_factory=list)
+    """The axes of the channels in the input, counted from 0."""
+    epsilon: float = 0.0
+    momentum: float | None = None
+    """As declared: the share that is kept."""
+    trainable: bool = True
+    has_statistics: bool = True
+    """False for a bare formula over the batch: there is nothing to use in inference."""
+    updates: str = "in place"
+    """Who moves the statistics: ``collected``, ``in place``, ``attribute``, ``by hand``, ``none``: the values of
+    ``bnlint.trace.Updates``."""
+    fused: bool = False
+    initial_mean: Figures | None = None
+    initial_variance: Figures | None = None
+    last_mean: Figures | None = None
+    last_variance: Figures | None = None
+    batch_mean: Figures | None = None
+    """B of the last sampled training step, and a running average of B over all sampled ones in ``history``."""
+    batch_variance: Figures | None = None
+    history: list[tuple[int, float, float]] = field(default_factory=list)
+    """For the picture: training step, distance of r's mean from B's, distance of the variances; each relative to B."""
+
+
+@dataclass(slots=True)
+class Passage:
+    """One layer in one kind of run; the figures are from the sampled runs, the worst of them where it matters."""
+
+    layer: str
+    """The layer's key."""
+    mode: Mode
+    declared: bool | None = None
+    """The phase that the layer was given (true: training); None when there is none or it is not known."""
+    origin: str = ""
+    """How it got it: the values of ``bnlint.trace.Origin``."""
+    moved: bool | None = None
+    """Whether r changed during the run; None when it was not looked at."""
+    momentum: float | None = None
+    """As measured: the share of r that was kept."""
+    updates: float | None = None
+    """How many updates one run made, where it can be told."""
+    batch_error: float = 0.0
+    """The largest difference between the output and the formula with B, in units of the tolerance."""
+    moving_error: float = 0.0
+    """The same for r."""
+    tolerance: float = 0.0
+    samples: int = 0
+    """How many runs were looked at."""
+    batch: int = 0
+    """Examples in the batch."""
+    site: Location | None = None
+    """The user's line that applied the layer."""
+
+
+@dataclass(slots=True)
+class RunSeen:
+    """Runs of one kind: from the same line of the user's code, with the same fetches and phases."""
+
+    key: str
+    site: Location | None
+    api: str
+    """``tf.Session.run``, ``keras.Model.fit``, ``tf.GradientTape``, …"""
+    purpose: Purpose
+    reasons: list[str] = field(default_factory=list)
+    """Why it is taken for that, as clauses."""
+    count: int = 0
+    passages: list[Passage] = field(default_factory=list)
+    """The layers that ran in it."""
+    skipped: list[str] = field(default_factory=list)
+    """Keys of layers over whose trained weights it ran without the layer itself (BN301)."""
+    fed: dict[str, str] = field(default_factory=dict)
+    """Phase-like values that were fed, by the name of the placeholder or argument."""
+    callers: list[Location] = field(default_factory=list)
+    order: int = 0
+    """When it first happened, counting runs."""
+    step: Location | None = None
+    """For training: the line that built the train step."""
+
+
+@dataclass(slots=True)
+class CheckpointSeen:
+    """A checkpoint that was written or read, or a model that was exported."""
+
+    site: Location | None
+    api: str
+    writes: bool
+    missing: list[str] = field(default_factory=list)
+    """Keys of layers whose statistics it does not hold."""
+    training_mode: list[str] = field(default_factory=list)
+    """For an export: keys of layers that are in training mode in it."""
+
+
+@dataclass(slots=True)
+class Observed:
+    """All that was seen of one program."""
+
+    entry: str
+    """Display path of the script."""
+    frameworks: dict[str, str] = field(default_factory=dict)
+    """Versions by name."""
+    layers: list[LayerSeen] = field(default_factory=list)
+    runs: list[RunSeen] = field(default_factory=list)
+    checkpoints: list[CheckpointSeen] = field(default_factory=list)
+    train_steps: int = 0
+    ended: str = ""
+    """How the script ended if not by itself: ``timeout``, ``memory``, ``max-steps``, ``exception``, ``signal 9`` …"""
+    seconds: float = 0.0
+    notes: list[str] = field(default_factory=list)
+    """Sentences about what could not be observed, and why."""
+
+    def layer(self, key: str) -> LayerSeen:
+        """The layer of a key."""
+        return next(layer for layer in self.layers if layer.key == key)
+
+    def training(self) -> list[RunSeen]:
+        """The runs that changed weights."""
+        return [run for run in self.runs if run.purpose is Purpose.TRAIN]
+
+    def evaluations(self) -> list[RunSeen]:
+        """The runs that evaluate."""
+        return [run for run in self.runs if run.purpose is Purpose.EVALUATE]
