@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
@@ -107,8 +108,14 @@ def source(location: Location | None, trace: Trace) -> Source | None:
     if path not in cache:
         tree = dict(zip(trace.files, trace.trees, strict=False)).get(path)
         locate = _locators(trace).get(path)
-        cache[path] = Source(tree, locate) if tree is not None and locate is not None else None
+        cache[path] = _source(tree, locate) if tree is not None and locate is not None else None
     return cache[path]
+
+
+@functools.lru_cache(maxsize=64)
+def _source(tree: ast.AST, locate: Callable[[ast.AST], Location]) -> Source:
+    """The programs of a project share most of their files."""
+    return Source(tree, locate)
 
 
 def _locators(trace: Trace) -> dict[str, Callable[[ast.AST], Location]]:

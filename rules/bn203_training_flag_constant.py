@@ -113,7 +113,7 @@ def _fix(call: NormCall, run: Run, trace: Trace) -> Fix:
     for phase in _phases(call, run, trace):
         edits = told(call, phase, trace)
         if edits:
-            said = phase.text.strip("()").replace("{tf}.", "")
+            said = phase.text.strip("()").replace("{tf}.estimator.", "")
             return Fix(Applicability.UNSAFE, f"give the layer its phase: `{said}`", edits)
     return Fix(Applicability.DISPLAY, "take the phase as a parameter and hand it on to the layer")
 

@@ -87,9 +87,10 @@ class PhasePassedPositionally(Rule):
             argument = call.arguments.named[parameter]
             where = argument.site or call.site
             meaning = _MEANINGS.get(parameter, f"`{parameter}`")
+            outcome = "is given besides" if phase in call.arguments.named else "keeps its default"
             yield self.finding(
                 call.site,
-                f"the phase is passed by position and becomes {meaning}: `{phase}` keeps its default",
+                f"the phase is passed by position and becomes {meaning}: `{phase}` {outcome}",
                 (Step(where, f"this flag arrives as `{parameter}`"), Step(call.site, f"not as `{phase}`")),
                 _fix(call, parameter, phase, trace),
             )

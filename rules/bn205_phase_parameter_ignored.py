@@ -31,10 +31,10 @@ def discriminator(image, train=True):
 
 ## Fix safety
 
-The fix hands the parameter on to the layer, to the function between that would hand it on, or takes out the
-assignment that throws the parameter away. It changes what the network computes in one of the phases, so it is
-unsafe. It is only shown where the parameter says the opposite (`is_test`) or is a mode with several values,
-where the layer is written out and so has no argument for the phase, and where the constant is set outside the
+The fix hands the parameter on to all layers that do not get it, or to the functions between that would hand it on, or
+takes out the assignment that throws the parameter away. It changes what the network computes in one of the phases,
+so it is unsafe. It is only shown where the parameter says the opposite (`is_test`) or is a mode with several values,
+where a layer is written out and so has no argument for the phase, and where the constant is set outside of the
 function.
 
 ## Confirmed by
@@ -91,7 +91,7 @@ class PhaseParameterIgnored(Rule):
 
     def check(self, trace: Trace) -> Iterator[Finding]:
         """Report each parameter once."""
-        seen: set[ast.arg] = set()
+        found: dict[ast.arg, list[tuple[NormCall, Frame]]] = {}
         asked: set[tuple[ast.AST, Location]] = set()
         by_hand = {layer.call for layer in handmade(trace) if _has_batch_statistics_only(layer)}
         for call in trace.of(NormCall):
@@ -100,11 +100,13 @@ class PhaseParameterIgnored(Rule):
                     continue
                 asked.add((frame.node, inner))
                 for parameter in _ignored(frame.node, frame, inner):
-                    if parameter not in seen and not _is_default(call, frame, parameter):
-                        seen.add(parameter)
-                        yield self._finding(call, frame, parameter, trace)
+                    if not _is_default(call, frame, parameter):
+                        found.setdefault(parameter, []).append((call, frame))
+        for parameter, layers in found.items():
+            yield self._finding(parameter, layers, trace)
 
-    def _finding(self, call: NormCall, frame: Frame, parameter: ast.arg, trace: Trace) -> Finding:
+    def _finding(self, parameter: ast.arg, layers: list[tuple[NormCall, Frame]], trace: Trace) -> Finding:
+        call, frame = layers[0]
         site = frame.locate(parameter)
         mode = "training" if isinstance(call.phase, Const) and call.phase.value else "inference"
         return self.finding(
@@ -112,7 +114,7 @@ class PhaseParameterIgnored(Rule):
             f"`{frame.function.rpartition('.')[2]}` takes the phase as `{parameter.arg}`, but its batch norm never "
             f"gets it and is always in {mode} mode",
             (Step(site, "the phase arrives here"), Step(call.site, "and this layer does not get it")),
-            _fix(call, frame, parameter, trace),
+            _fix(parameter, layers, trace),
         )
 
 
@@ -246,18 +248,22 @@ def _handed_elsewhere(definition: Definition, name: str, frame: Frame, inner: Lo
     return mentions == 0
 
 
-def _fix(call: NormCall, frame: Frame, parameter: ast.arg, trace: Trace) -> Fix:
+def _fix(parameter: ast.arg, layers: list[tuple[NormCall, Frame]], trace: Trace) -> Fix:
     name = parameter.arg
-    edits: tuple[Edit, ...] = ()
-    if _is_training_flag(parameter, frame, trace):
-        edits = (
-            _restored(call, frame, name, trace)
-            or told(call, parameter_phase(frame, name), trace)
-            or _forwarded(call, frame, name, trace)
-        )
-    if edits:
-        return Fix(Applicability.UNSAFE, f"hand `{name}` on to the layer", edits)
-    return Fix(Applicability.DISPLAY, f"let `{name}` decide which statistics the layer uses")
+    edits: dict[Edit, None] = {}
+    for call, frame in layers:
+        own: tuple[Edit, ...] = ()
+        if _is_training_flag(parameter, frame, trace):
+            own = (
+                _restored(call, frame, name, trace)
+                or told(call, parameter_phase(frame, name), trace)
+                or _forwarded(call, frame, name, trace)
+            )
+        if not own:
+            return Fix(Applicability.DISPLAY, f"let `{name}` decide which statistics the layer uses")
+        edits.update(dict.fromkeys(own))
+    what = "layer" if len(edits) == 1 else "layers"
+    return Fix(Applicability.UNSAFE, f"hand `{name}` on to the {what}", tuple(edits))
 
 
 def _is_training_flag(parameter: ast.arg, frame: Frame, trace: Trace) -> bool:

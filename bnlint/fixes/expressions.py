@@ -43,11 +43,17 @@ _LOOSE = (cst.Tuple, cst.GeneratorExp, cst.Yield, cst.NamedExpr)
 
 
 def parse(text: str, module: cst.Module) -> cst.BaseExpression:
-    """The expression that a text is."""
+    """The expression that a text is, with the quotes that the module prefers."""
     try:
-        return cst.parse_expression(text, config=module.config_for_parsing)
+        parsed = cst.parse_expression(text, config=module.config_for_parsing)
     except cst.ParserSyntaxError as error:
         raise EditError(f"`{text}` is no expression") from error
+    code = module.code.replace('"""', "")
+    if "'" not in text or code.count("'") >= code.count('"'):
+        return parsed
+    requoted = parsed.visit(_DoubleQuotes())
+    assert isinstance(requoted, cst.BaseExpression)
+    return requoted
 
 
 def replaced(
@@ -81,6 +87,18 @@ def _closed(node: cst.BaseExpression) -> cst.BaseExpression:
     if node.lpar or isinstance(node, _ATOMS):
         return node
     return node.with_changes(lpar=[cst.LeftParen()], rpar=[cst.RightParen()])
+
+
+class _DoubleQuotes(cst.CSTTransformer):
+    """Puts plain strings into double quotes."""
+
+    def leave_SimpleString(
+        self, original_node: cst.SimpleString, updated_node: cst.SimpleString
+    ) -> cst.SimpleString:
+        text = updated_node.raw_value
+        if updated_node.quote != "'" or '"' in text or "\\" in text:
+            return updated_node
+        return updated_node.with_changes(value=f'{updated_node.prefix}"{text}"')
 
 
 class _Fill(cst.CSTTransformer):

@@ -54,15 +54,14 @@ def foreign(step: TrainStep, calls: Iterable[NormCall], trace: Trace) -> str | N
     alone = not rivals(step, trace)
     for call in calls:
         changed = changes(step, call.layer)
-        if call.output not in executed or changed is False or (changed is None and not alone):
-            if alone:
-                return (
-                    "the collection also holds updates of layers that this step does not train: run those of its "
-                    "own layers with it"
-                )
+        if call.output in executed and (changed or (changed is None and alone)):
+            continue
+        if not alone:
             return (
                 "several optimizers share the collection: run each network's own updates with its train step"
             )
+        what = "layers that this step does not train" if call.output in executed else "another network"
+        return f"the collection also holds updates of {what}: run those of the trained layers with the step"
     return None
 
 

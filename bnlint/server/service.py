@@ -7,11 +7,13 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
 from lsprotocol import types
 
+from bnlint.check import with_deep_stack
 from bnlint.errors import UserError
 from bnlint.findings import Problem
 from bnlint.program.project import find_root, is_root
@@ -147,29 +149,31 @@ class Service:
 
     async def in_thread(self, work: Callable[[], _T]) -> _T:
         """Do something that takes long, while the event loop goes on."""
+        # Whoever waits may give up; the next one must wait nevertheless, because a thread cannot be stopped.
+        return await asyncio.shield(asyncio.ensure_future(self._one_at_a_time(work)))
+
+    async def _one_at_a_time(self, work: Callable[[], _T]) -> _T:
         async with self._lock:
             loop = asyncio.get_running_loop()
-            future: asyncio.Future[_T] = loop.create_future()
-
-            def finish(result: _T | None, error: BaseException | None) -> None:
-                if future.cancelled():
-                    return
-                if error is not None:
-                    future.set_exception(error)
-                else:
-                    future.set_result(result)  # type: ignore[arg-type]
+            done = asyncio.Event()
+            outcome: list[_T] = []
+            errors: list[BaseException] = []
 
             def run() -> None:
                 try:
-                    result = work()
+                    # Parsers recurse, and threads have small stacks.
+                    outcome.append(with_deep_stack(work))
                 except BaseException as error:  # handed on to whoever waits
-                    loop.call_soon_threadsafe(finish, None, error)
-                else:
-                    loop.call_soon_threadsafe(finish, result, None)
+                    errors.append(error)
+                with suppress(RuntimeError):  # the client has gone, and the loop with it
+                    loop.call_soon_threadsafe(done.set)
 
             # Not in an executor: when the client goes, nobody waits for an analysis to end.
             threading.Thread(target=run, daemon=True).start()
-            return await future
+            await done.wait()
+        if errors:
+            raise errors[0]
+        return outcome[0]
 
     # -- the work ------------------------------------------------------------------------------------
 
@@ -191,32 +195,32 @@ class Service:
 
     async def _analyse(self, watched: _Watched) -> None:
         occasion = watched.begin()
-        snapshot = self.workspace.snapshot()
-        paths = [
-            path for path in snapshot.overlay if self._root(path) == watched.project.root and path.is_file()
-        ]
+        analysis, complaint = None, ""
         try:
-            analysis = await self.in_thread(
-                lambda: watched.project.analyse(paths, snapshot, occasion) if paths else None
-            )
+            analysis = await self._analysed(watched, occasion)
+            if analysis is not None and watched.due is None:
+                watched.note(analysis.report.problems)
+                self._publish_all(analysis)
         except UserError as error:
-            if watched.complaint != str(error):
-                watched.complaint = str(error)
-                self._complain(str(error))
-        except Exception:
+            complaint = str(error)
+            if watched.complaint != complaint:
+                self._complain(complaint)
+        except Exception:  # whatever it is, the next text may be free of it
             log.exception("The analysis of %s failed.", watched.project.root)
-        else:
-            watched.complaint = ""
-            watched.note(analysis.report.problems if analysis else [])
-            if watched.due is None:
-                watched.analysis = analysis
-                if analysis is not None:
-                    self._publish_all(analysis)
-            else:
-                # There is newer text by now; what was found might be in the wrong places.
-                watched.occasion = max(watched.occasion, occasion)
+        watched.complaint = complaint
         if watched.due is None:
+            watched.analysis = analysis
             watched.settled.set()
+        else:
+            # There is newer text by now; what was found might be in the wrong places.
+            watched.occasion = max(watched.occasion, occasion)
+
+    async def _analysed(self, watched: _Watched, occasion: Occasion) -> Analysis | None:
+        snapshot, project = self.workspace.snapshot(), watched.project
+        paths = [path for path in snapshot.overlay if self._root(path) == project.root and path.is_file()]
+        if not paths:
+            return None
+        return await self.in_thread(lambda: project.analyse(paths, snapshot, occasion))
 
     def _publish_all(self, analysis: Analysis) -> None:
         converter = self._converter(analysis)

@@ -234,7 +234,7 @@ def test_a_file_with_a_broken_statement_is_not_fixed(run: Run, tmp_path: Path) -
 
 def test_unsafe_fixes_only_when_they_are_asked_for(run: Run, tmp_path: Path) -> None:
     path = tmp_path / "train.py"
-    before = (FIXTURES / "bn202" / "bad_slim_arg_scope_evaluation_mode.py").read_text(encoding="utf-8")
+    before = (FIXTURES / "bn202" / "bad_flags_swapped.py").read_text(encoding="utf-8")
     path.write_text(before, encoding="utf-8")
     assert run("--select", "BN202", "--fix", "train.py").returncode == 1
     assert path.read_text(encoding="utf-8") == before

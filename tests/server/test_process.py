@@ -9,6 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+from lsprotocol import types
+from pygls.exceptions import JsonRpcRequestCancelled
+
 from .conftest import Editor
 from .programs import LINE, TRAIN, write
 
@@ -98,6 +102,21 @@ def test_it_ends_when_the_client_is_gone(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (1, b"")
 
 
+WAITING = """
+import sys, time
+from pathlib import Path
+from bnlint.check import Checker
+from bnlint.cli import main
+check = Checker.check
+def wait(self, *arguments, **keywords):
+    while not Path("go").exists():
+        time.sleep(0.01)
+    return check(self, *arguments, **keywords)
+Checker.check = wait
+sys.exit(main(["server"]))
+"""
+
+
 def test_it_answers_while_it_analyses(tmp_path: Path, drive: Drive) -> None:
     _, train = write(tmp_path)
 
@@ -109,17 +128,30 @@ def test_it_answers_while_it_analyses(tmp_path: Path, drive: Drive) -> None:
         (tmp_path / "go").touch()
         assert len(await editor.diagnostics(uri)) == 1
 
-    slow = f"""
-import sys, time
-from pathlib import Path
-from bnlint.check import Checker
-from bnlint.cli import main
-check = Checker.check
-def wait(self, *arguments, **keywords):
-    while not Path({str(tmp_path / "go")!r}).exists():
-        time.sleep(0.01)
-    return check(self, *arguments, **keywords)
-Checker.check = wait
-sys.exit(main(["server"]))
-"""
-    drive(scenario, command=("-c", slow))
+    drive(scenario, command=("-c", WAITING))
+
+
+def test_a_question_that_is_taken_back(tmp_path: Path, drive: Drive) -> None:
+    _, train = write(tmp_path)
+
+    async def scenario(editor: Any) -> None:
+        uri = editor.open(train)
+        params = types.HoverParams(types.TextDocumentIdentifier(uri), types.Position(LINE, 0))
+        asked = editor.client.protocol.send_request_async(types.TEXT_DOCUMENT_HOVER, params, msg_id="mine")
+        editor.client.cancel_request(types.CancelParams("mine"))
+        with pytest.raises(JsonRpcRequestCancelled):
+            await asked
+        (tmp_path / "go").touch()
+        assert len(await editor.actions(uri, LINE, ["quickfix"])) == 2
+
+    drive(scenario, command=("-c", WAITING))
+
+
+def test_it_does_not_wait_for_an_analysis_when_the_client_leaves(tmp_path: Path, drive: Drive) -> None:
+    _, train = write(tmp_path)
+
+    async def scenario(editor: Any) -> None:
+        editor.open(train)
+        assert await editor.hover("file:///unknown.py", 0) is None
+
+    drive(scenario, command=("-c", WAITING))

@@ -132,7 +132,8 @@ def _create_train_op(machine: Machine, call: Call) -> Value:
     held = collection(machine, UPDATE_OPS).items if runs else (given,)
     outer = machine.control
     machine.control = (*outer, *contents(held))
-    node = _train(machine, call, contents((loss,)), loss, _given(call.kwargs.get("variables_to_train")), runs)
+    variables = _given(call.kwargs.get("variables_to_train") or call.kwargs.get("variables"))
+    node = _train(machine, call, contents((loss,)), loss, variables, runs)
     machine.control = outer
     return node
 
