@@ -211,7 +211,8 @@ class _Run:
         shared = Shared()
         observe = self.observer.call if self.observer else None
         entered: set[ast.AST] = set()
-        for program in self.linker.programs():
+        programs = self.linker.programs()
+        for program in programs:
             if program.files & wanted:
                 self.checker.progress(f"interpreting {display_path(program.entry)}")
                 self.report.summary.programs += 1
@@ -226,6 +227,8 @@ class _Run:
                 entered |= seen
                 if trace.incomplete:
                     self.report.summary.incomplete.append(trace.entry)
+                others = (other for other in programs if other is not program)
+                trace.imported = any(program.entry in other.files for other in others)
                 self._ask(trace, self._settings(program.entry))
         for path in self.linker.files:
             if path in wanted and self.linker.relevance[path] is Relevance.NORM:

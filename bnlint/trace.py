@@ -295,6 +295,8 @@ class Trace:
     """Display paths of the modules that were read."""
     driven: bool = True
     """False when functions were interpreted on their own: nobody knows what their callers do."""
+    imported: bool = True
+    """Whether other programs of the project use the entry's module too, as far as that is known."""
     incomplete: str = ""
     """Why the analysis stopped early, or empty."""
     versions: dict[str, str] = field(default_factory=dict)

@@ -84,6 +84,17 @@ class Source:
             inner = outer
         return False
 
+    def assigned(self, name: ast.Name) -> ast.expr | None:
+        """What a name certainly stands for at its place, if one assignment in the same function gives it."""
+        scope = self.scope(name)
+        if bound(name.id, scope) != 1:
+            return None
+        for node in ast.walk(scope):
+            if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+                if node.targets[0].id == name.id and self.scope(node) is scope:
+                    return node.value if self.precedes(node, name) else None
+        return None
+
     def sees(self, name: str, definition: ast.AST, node: ast.AST) -> bool:
         """Whether a name at a node means what a function (or the module) around it calls so.
 

@@ -69,7 +69,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from bnlint.findings import Applicability, Finding, Fix, Group, Step
-from bnlint.remedies.collection import every_update, repair, right_key, without_filter
+from bnlint.remedies.collection import every_update, repair, right_key, rivals, without_filter
 from bnlint.rule import Rule
 from bnlint.trace import NormCall, Trace
 from bnlint.updates import Fate, Neglect, first_of_each_place, neglected, runs_of
@@ -99,10 +99,16 @@ def _fix(neglect: Neglect, trace: Trace) -> Fix:
     if neglect.fate is Fate.FILTERED_OUT:
         preferred = ("read the collection without the scope", without_filter(neglect, trace))
         return repair(neglect, trace, preferred)
+    given_none = every_update(neglect, trace)
+    if given_none and rivals(neglect.step, trace):
+        return Fix(
+            Applicability.DISPLAY,
+            "give each train step the updates of its own network: `update_ops=[]` keeps all of them from running",
+        )
     return repair(
         neglect,
         trace,
-        ("let the function run the updates that are in the collection", every_update(neglect, trace)),
+        ("let the function run the updates that are in the collection", given_none),
         ("read the collection that the layers fill", right_key(neglect, trace)),
     )
 

@@ -38,8 +38,8 @@ with tf.control_dependencies(norm.updates):
 ## Fix safety
 
 Where a layer or model whose `updates` are those of the trained layers has a name at the train step, the fix makes
-the step depend on them. Else it adds the updates to `tf.GraphKeys.UPDATE_OPS` where the layer is called, and
-makes the step depend on that collection if it does not yet.
+the step depend on them. Else it gives the layer a name if need be, adds its updates to `tf.GraphKeys.UPDATE_OPS` where
+it is called, and makes the step depend on that collection if it does not yet.
 
 It is safe when the step comes after all layers and executes every layer whose updates it would run, which leaves
 out models that hold updates tied to a placeholder of their own; otherwise, or where nobody feeds the learning

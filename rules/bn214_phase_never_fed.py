@@ -65,7 +65,7 @@ from bnlint.rule import Rule
 from bnlint.runs import executions, norms_reached, training_runs
 from bnlint.trace import NormCall, Run, Trace, Updates
 from bnlint.words import is_phase_name
-from bnlint.written import Source, bound, is_plain, keyword, source
+from bnlint.written import Source, is_plain, keyword, source
 
 
 class PhaseNeverFed(Rule):
@@ -264,27 +264,13 @@ def _display(run: Run, runs: list[Run], trace: Trace) -> Location | None:
     position = 0 if run.api.startswith("Tensor.") else 1
     given = keyword(called, "feed_dict") or (called.args[position] if len(called.args) > position else None)
     if isinstance(given, ast.Name):
-        given = _assigned(written, given)
+        given = written.assigned(given)
     if not isinstance(given, ast.Dict):
         return None
     values = {written.locate(value) for value in given.values}
     if any(feed.site in values for other in runs if other.site != run.site for feed in other.feeds):
         return None
     return written.locate(given)
-
-
-def _assigned(written: Source, name: ast.Name) -> ast.expr | None:
-    scope = written.scope(name)
-    if bound(name.id, scope) != 1:
-        return None
-    for node in ast.walk(scope):
-        if (
-            isinstance(node, ast.Assign)
-            and isinstance(node.targets[0], ast.Name)
-            and node.targets[0].id == name.id
-        ):
-            return node.value if written.precedes(node, name) else None
-    return None
 
 
 def _key(display: Location, run: Run, placeholder: Node, runs: list[Run], trace: Trace) -> str | None:

@@ -38,10 +38,10 @@ def hidden(x, is_training):
 ## Fix safety
 
 Where the weights are shared and only the layer between them is not, the fix gives the layer the name that it has in
-training, which existing checkpoints know, and `reuse=tf.AUTO_REUSE`. It is safe in a script that nothing imports,
-because all calls of the layer are seen, and each makes that one layer. In a module that others may import it is
-unsafe: a program that uses the same call for several layers would get one. The fix is only shown where the weights
-are not shared either, where the layer has a name already, and where it is an object.
+training, which existing checkpoints know, and `reuse=tf.AUTO_REUSE`. It is safe in a script that no other program of
+the project imports: then all calls of the layer are seen, and make that one layer. In a module that others import it
+is unsafe, because a program may use the same call for several layers. The fix is only shown where the weights are not
+shared either, where the layer has a name already, and where it is an object.
 
 ## Confirmed by
 
@@ -128,7 +128,8 @@ def _fix(call: NormCall, twin: NormCall, run: Run, trace: Trace) -> Fix:
         for site in dict.fromkeys((twin.site, call.site))
         for edit in (SetKeyword(site, keyword, repr(name)), SetKeyword(site, "reuse", "{tf}.AUTO_REUSE"))
     )
-    alone = all(site.path == trace.entry for site in (twin.site, call.site)) and not trace.incomplete
+    own = all(site.path == trace.entry for site in (twin.site, call.site))
+    alone = own and not trace.imported and not trace.incomplete
     return Fix(
         Applicability.SAFE if alone else Applicability.UNSAFE,
         f"share the layer `{name}` with `{keyword}` and `reuse`",

@@ -62,7 +62,7 @@ from bnlint.phase import evaluations
 from bnlint.rule import Rule
 from bnlint.trace import NormCall, NormLayer, Save, Trace, TrainStep, Updates
 from bnlint.updates import updates_of, updates_run
-from bnlint.written import Source, bound, source
+from bnlint.written import Source, source
 
 
 class CheckpointWithoutStatistics(Rule):
@@ -158,28 +158,27 @@ def _all_variables(save: Save, trace: Trace) -> tuple[Edit, ...]:
     given = written.at(save.arguments.site("var_list"), ast.expr) if written else None
     if written is None or given is None:
         return ()
-    made = _assigned(written, given) or given
+    made = written.assigned(given) if isinstance(given, ast.Name) else given
+    if made is None:
+        return ()
+    shared = made is not given and _is_used_elsewhere(given, written)
     reads = [node for node in ast.walk(made) if isinstance(node, ast.Call) and _reads_trainable(node)]
-    if len(reads) == 1 and _is_all_of(made, reads[0]):
-        short = _short(reads[0])
-        if short == "trainable_variables":
+    if len(reads) == 1 and _is_all_of(made, reads[0]) and not shared:
+        if _short(reads[0]) == "trainable_variables":
             return (ReplaceExpression(written.locate(reads[0].func), "{tf}.global_variables"),)
         return (ReplaceExpression(written.locate(reads[0].args[0]), "{tf}.GraphKeys.GLOBAL_VARIABLES"),)
-    if reads and not isinstance(made, ast.DictComp | ast.ListComp | ast.GeneratorExp):
-        # What was added to the trainable variables is a variable too, and none may be listed twice.
-        return (ReplaceExpression(written.locate(made), "{tf}.global_variables()"),)
-    return ()
+    if not reads or isinstance(made, ast.DictComp | ast.ListComp | ast.GeneratorExp):
+        return ()
+    if any(len(read.args) + len(read.keywords) > (_short(read) == "get_collection") for read in reads):
+        return ()
+    # What was added to the trainable variables is a variable too, and none may be listed twice.
+    return (ReplaceExpression(written.locate(given if shared else made), "{tf}.global_variables()"),)
 
 
-def _assigned(written: Source, given: ast.expr) -> ast.expr | None:
-    """What a name was assigned, if the saver alone uses it."""
-    scope = written.scope(given)
-    if not isinstance(given, ast.Name) or bound(given.id, scope) != 1:
-        return None
-    nodes = [node for node in ast.walk(scope) if isinstance(node, ast.Name) and node.id == given.id]
-    stored = next((node for node in nodes if isinstance(node.ctx, ast.Store)), None)
-    statement = written.parent(stored) if stored is not None else None
-    return statement.value if len(nodes) == 2 and isinstance(statement, ast.Assign) else None
+def _is_used_elsewhere(given: ast.expr, written: Source) -> bool:
+    """Whether a name stands for its value in more places than the saver."""
+    name = given.id if isinstance(given, ast.Name) else None
+    return sum(isinstance(node, ast.Name) and node.id == name for node in ast.walk(written.scope(given))) > 2
 
 
 def _reads_trainable(call: ast.Call) -> bool:

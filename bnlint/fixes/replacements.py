@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from bnlint.check import with_deep_stack
 from bnlint.findings import Finding, Location, Replacement, Report
 from bnlint.fixes.errors import EditError
 from bnlint.fixes.sources import Sources, lines_of
@@ -16,6 +17,11 @@ from bnlint.source.files import Files
 
 def resolve(report: Report, files: Files) -> None:
     """Work out the replacements of all fixes in a report; a fix that cannot be made gets none."""
+    # LibCST goes as deep as the code does.
+    with_deep_stack(lambda: _resolve(report, files))
+
+
+def _resolve(report: Report, files: Files) -> None:
     # Where nothing says which files the programs have, it is not for this to refuse.
     known = set(report.summary.analysed)
     sources = Sources(files.read, lambda path: not known or path in known)

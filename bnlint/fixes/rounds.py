@@ -6,8 +6,10 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
+from bnlint.check import with_deep_stack
 from bnlint.findings import Applicability, Finding, Refused, Report
 from bnlint.fixes import Change, Look, Outcome
 from bnlint.fixes.errors import EditError
@@ -104,7 +106,8 @@ class Repair:
         waiting = list(group)
         fixed: list[Finding] = []
         for _ in range(_MOST_PASSES):
-            chosen, changed, impossible = self._apply(current, waiting)
+            # LibCST goes as deep as the code does.
+            chosen, changed, impossible = with_deep_stack(partial(self._apply, current, waiting))
             for finding, reason in impossible:
                 if id(finding) in origins:
                     self._refused.append(Refused(origins[id(finding)], reason))

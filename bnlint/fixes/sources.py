@@ -11,7 +11,7 @@ from bnlint.fixes import notebook, splice
 from bnlint.fixes.edits import Draft
 from bnlint.fixes.errors import EditError
 from bnlint.fixes.names import Names
-from bnlint.fixes.tree import FORM_FEEDS, Tree
+from bnlint.fixes.tree import FORM_FEEDS, Tree, tree_of
 from bnlint.source.notebook import Cell, code_cells
 
 Read = Callable[[Path], bytes]
@@ -70,7 +70,7 @@ class Source:
                 text = self.text if cell is None else self._cells[cell].text
                 if cell is not None and FORM_FEEDS.search(text):
                     raise EditError("the cell has form feeds")
-                self._trees[cell] = Tree(text)
+                self._trees[cell] = tree_of(text)
             start = self._starts[cell]
             self._drafts[cell] = Draft(self._trees[cell], lambda line: self._names.tensorflow(start + line))
         return self._drafts[cell]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import fields
+from functools import cache, lru_cache
 from typing import NamedTuple
 
 import libcst as cst
@@ -134,6 +136,15 @@ class Tree:
         return Span((location.line, start), (location.end_line, end))
 
 
+@lru_cache(maxsize=8)
+def tree_of(text: str) -> Tree:
+    """The tree of a text, which need not be parsed again for every attempt at a fix.
+
+    Raises EditError.
+    """
+    return Tree(text)
+
+
 def _missing(what: str, location: Location) -> EditError:
     return EditError(f"there is no {what} at line {location.line}, column {location.column}")
 
@@ -144,6 +155,21 @@ def _parents(module: cst.Module) -> Iterator[tuple[cst.CSTNode, cst.CSTNode]]:
     pending: list[cst.CSTNode] = [module]
     while pending:
         node = pending.pop()
-        for child in node.children:
+        for child in _children(node):
             yield child, node
             pending.append(child)
+
+
+def _children(node: cst.CSTNode) -> Iterator[cst.CSTNode]:
+    # ``node.children`` says the same, by way of a visitor, and takes several times as long.
+    for name in _fields(type(node)):
+        value = getattr(node, name)
+        if isinstance(value, cst.CSTNode):
+            yield value
+        elif isinstance(value, (list, tuple)):
+            yield from (item for item in value if isinstance(item, cst.CSTNode))
+
+
+@cache
+def _fields(kind: type[cst.CSTNode]) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(kind))

@@ -259,7 +259,8 @@ class Modules:
         locate = source.location if source else (lambda node: Location(display, 1, 1, 1, 1))
         frame = Frame(module.name, display, None, None, None, locate)
         module.scope = Scope(module, frame)
-        frame.names = partial(names_in, machine, module.scope)
+        if module.path == self._entry:  # other modules outlive the program, and must not keep its machine
+            frame.names = partial(names_in, machine, module.scope)
         module.scope.slots["__name__"] = Const(module.name)
         module.scope.slots["__file__"] = Unknown("__file__")
         if source is None:

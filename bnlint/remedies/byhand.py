@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from bnlint.dataflow import World, execution
 from bnlint.findings import Applicability, Edit, Fix, ReplaceExpression, WrapStatement
 from bnlint.handmade import Handmade, updates_run
-from bnlint.remedies.collection import UPDATE_OPS
+from bnlint.remedies.collection import UPDATE_OPS, rivals
 from bnlint.remedies.names import lists_of, visible
 from bnlint.remedies.steps import Step, in_graph_loop, name_of, step_of, within
 from bnlint.runs import executions
@@ -52,7 +52,7 @@ def repair(layer: Handmade, layers: Sequence[Handmade], run: Run, trace: Trace) 
 
 def _may_run(step: Step, lost: Sequence[Handmade], trace: Trace) -> bool:
     """Whether the updates can run with the train step, which applies all their layers."""
-    if step.train.node.branch or in_graph_loop(step.train.context, trace):
+    if step.train.node.branch or in_graph_loop(step.train.context, trace) or rivals(step.train, trace):
         return False
     executed = execution([step.train.node], World(step.train.guards)).nodes
     return all(

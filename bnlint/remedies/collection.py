@@ -34,18 +34,22 @@ UPDATE_OPS = "{tf}.get_collection({tf}.GraphKeys.UPDATE_OPS)"
 
 
 def hindrance(neglect: Neglect, trace: Trace) -> str | None:
-    """Why the updates must not simply be run with the train step; None if nothing speaks against it."""
+    """Why the collected updates must not simply be run with the train step; None if nothing speaks against it."""
+    pool = collected(neglect, trace)
+    return _out_of_reach(neglect, pool, trace) or foreign(neglect.step, pool, trace)
+
+
+def _out_of_reach(neglect: Neglect, pool: Iterable[NormCall], trace: Trace) -> str | None:
+    """Why a train step cannot depend on updates, whosever they are."""
     step = neglect.step
     if step.node.branch or in_graph_loop(step.context, trace):
         return "the train step is built inside a conditional or a loop of the graph, where the updates cannot run"
     if any(call.order > step.order for call in neglect.calls):
         return "layers are made after the train step: build it last, and run the update operations with it"
-    others = collected(neglect, trace)
-    if any(node.branch for call in others for node in call.update_nodes) or any(
-        in_graph_loop(call.context, trace) for call in others
-    ):
-        return "some updates are built inside a conditional or a loop of the graph, where nothing outside can run them"
-    return foreign(step, others, trace)
+    for call in (*neglect.calls, *pool):
+        if any(node.branch for node in call.update_nodes) or in_graph_loop(call.context, trace):
+            return "updates are built inside a conditional or a loop of the graph, where nothing outside can run them"
+    return None
 
 
 def foreign(step: TrainStep, calls: Iterable[NormCall], trace: Trace) -> str | None:
@@ -136,7 +140,7 @@ def repair(neglect: Neglect, trace: Trace, *preferred: tuple[str, tuple[Edit, ..
 def own_updates(neglect: Neglect, trace: Trace) -> Fix | None:
     """With several networks: run the updates under the variable scope that only this step trains, and executes."""
     step = neglect.step
-    if {call.collection for call in neglect.calls} != {"update_ops"} or step.node.branch:
+    if {call.collection for call in neglect.calls} != {"update_ops"}:
         return None
     names = {(call.layer.name or "").partition("/")[0] for call in neglect.calls}
     prefix = names.pop() if len(names) == 1 else ""
@@ -145,11 +149,7 @@ def own_updates(neglect: Neglect, trace: Trace) -> Fix | None:
         for call in collected(neglect, trace)
         if any(str(node.attrs.get("name") or prefix).startswith(prefix) for node in call.update_nodes)
     ]
-    if not prefix or not pool or foreign(step, pool, trace) is not None:
-        return None
-    if any(call.order > step.order for call in neglect.calls):
-        return None
-    if any(node.branch for call in pool for node in call.update_nodes) or in_graph_loop(step.context, trace):
+    if not prefix or not pool or _out_of_reach(neglect, pool, trace) or foreign(step, pool, trace):
         return None
     text = f"{{tf}}.get_collection({{tf}}.GraphKeys.UPDATE_OPS, scope={prefix!r})"
     edits = with_step(neglect, trace, updates=text)

@@ -6,6 +6,7 @@ import ast
 from dataclasses import dataclass
 from itertools import chain, count
 
+from bnlint.dataflow import Named, World
 from bnlint.findings import (
     Applicability,
     Edit,
@@ -61,18 +62,27 @@ def _hindrance(neglect: Neglect, trace: Trace) -> str | None:
                 "feed the learning phase while training, or pass `training`, and run the `updates` of the layers or "
                 "of the model with the train step"
             )
-    return foreign(step, neglect.calls, trace)
+    layers = {call.layer for call in neglect.calls}
+    same = [call for call in trace.of(NormCall) if call.layer in layers and call.update_nodes]
+    if foreign(step, [call for call in same if World(step.guards).allows(call.guards)], trace) is not None:
+        return (
+            "the layers are applied elsewhere too, perhaps to a placeholder of their own that is never fed: run those "
+            "of their `updates` that belong to the trained input (`get_updates_for`) with the train step"
+        )
+    return None
+
+
+def _fits(named: Named, neglect: Neglect, trace: Trace) -> bool:
+    """Whether a name holds a list of updates that may all run with the train step."""
+    updates = updates_in(named)
+    if not named.several or not 0 < len(updates) == len(named.holds):
+        return False
+    return foreign(neglect.step, [node.attrs["call"] for node in updates], trace) is None
 
 
 def _named_updates(neglect: Neglect, step: Step, trace: Trace) -> list[str]:
     """The lists of updates, of layers and models with a name, that hold those of the train step and no others."""
-    fit = [
-        named
-        for named in visible(step)
-        if named.several
-        and len(updates_in(named)) == len(named.holds) > 0
-        and foreign(neglect.step, [node.attrs["call"] for node in updates_in(named)], trace) is None
-    ]
+    fit = [named for named in visible(step) if _fits(named, neglect, trace)]
     return lists_of({node for call in neglect.calls for node in call.update_nodes}, fit)
 
 
@@ -134,7 +144,7 @@ def _by_holders(neglect: Neglect, step: Step, trace: Trace) -> tuple[Edit, ...]:
     near = True
     for call in calls:
         written = source(call.site, trace)
-        holder = _holder(call, written, taken) if written is not None else None
+        holder = _holder(call, written, taken, neglect, trace) if written is not None else None
         if written is None or holder is None:
             return ()
         holders.append(holder)
@@ -158,7 +168,9 @@ def _by_holders(neglect: Neglect, step: Step, trace: Trace) -> tuple[Edit, ...]:
     return tuple(edits)
 
 
-def _holder(call: NormCall, written: Source, taken: dict[ast.AST, set[str]]) -> Holder | None:
+def _holder(
+    call: NormCall, written: Source, taken: dict[ast.AST, set[str]], neglect: Neglect, trace: Trace
+) -> Holder | None:
     """The layer or model that is called where a layer normalises."""
     node = written.at(call.site, ast.Call)
     statement = written.statement(node) if node is not None else None
@@ -169,7 +181,7 @@ def _holder(call: NormCall, written: Source, taken: dict[ast.AST, set[str]]) -> 
         text = ast.unparse(node.func)
         mine = set(call.update_nodes)
         holds = any(
-            named.text == f"{text}.updates" and mine <= set(named.holds)
+            named.text == f"{text}.updates" and mine <= set(named.holds) and _fits(named, neglect, trace)
             for named in call.context.frame.names()
         )
         return Holder(where, text, ()) if holds else None

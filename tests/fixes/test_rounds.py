@@ -214,6 +214,13 @@ def test_fixes_outside_of_the_project_are_refused(tmp_path: Path, monkeypatch: p
     assert [refused.reason for refused in outcome.report.refused] == ["lib.py is not a part of the project"]
 
 
+def test_code_that_is_nested_deeply(run: Run, tmp_path: Path) -> None:
+    deep = "if x == 0:\n    pass\n" + "".join(f"elif x == {number}:\n    pass\n" for number in range(900))
+    (tmp_path / "train.py").write_text(PROGRAM + deep)
+    done = run("--fix", "train.py")
+    assert (tmp_path / "train.py").read_text() == FIXED + deep, done.stdout
+
+
 def test_python_2_is_reported_and_not_fixed(run: Run, tmp_path: Path) -> None:
     text = PROGRAM + "print 'done'\n"
     (tmp_path / "train.py").write_text(text)
@@ -254,3 +261,21 @@ def test_a_fixed_program_stays_as_it_is(run: Run, tmp_path: Path) -> None:
     (tmp_path / "train.py").write_text(FIXED)
     done = run("--diff", "train.py")
     assert (done.stdout, done.returncode) == ("", 0)
+
+
+def test_the_files_of_one_fix_are_partners(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.py", "b.py"):
+        (tmp_path / name).write_text("a\n")
+    places = [Location(name, 1, 1, 1, 2) for name in ("a.py", "b.py")]
+    fix = Fix(Applicability.SAFE, "", tuple(ReplaceExpression(where, "b") for where in places))
+    finding = Finding("A", "a", Group.ERROR, places[0], "a", fix=fix)
+    summary = Summary(analysed=["a.py", "b.py"])
+    outcome = repair(
+        Report([finding], summary=summary, everything=[finding]), lambda o: Report(summary=summary)
+    )
+    first, second = (tmp_path / name for name in ("a.py", "b.py"))
+    assert {path: change.partners for path, change in outcome.changes.items()} == {
+        first: frozenset({second}),
+        second: frozenset({first}),
+    }

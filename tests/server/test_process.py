@@ -147,6 +147,52 @@ def test_a_question_that_is_taken_back(tmp_path: Path, drive: Drive) -> None:
     drive(scenario, command=("-c", WAITING))
 
 
+COUNTING = """
+import sys, time
+from pathlib import Path
+from bnlint.check import Checker
+from bnlint.cli import main
+check, running = Checker.check, []
+def wait(self, *arguments, **keywords):
+    if running:
+        Path("overlap").touch()
+    running.append(None)
+    while not Path(f"go{wait.number}").exists():
+        time.sleep(0.01)
+    wait.number += 1
+    try:
+        return check(self, *arguments, **keywords)
+    finally:
+        running.pop()
+wait.number = 1
+Checker.check = wait
+sys.exit(main(["server"]))
+"""
+
+
+def test_work_that_is_taken_back_is_not_overtaken(tmp_path: Path, drive: Drive) -> None:
+    _, train = write(tmp_path)
+    (tmp_path / "go1").touch()
+
+    async def scenario(editor: Any) -> None:
+        uri = editor.open(train)
+        await editor.diagnostics(uri)
+        (action,) = await editor.actions(uri, LINE, ["source.fixAll"])
+        asked = editor.client.protocol.send_request_async(types.CODE_ACTION_RESOLVE, action, msg_id="mine")
+        assert await editor.hover("file:///unknown.py", 0) is None
+        editor.client.cancel_request(types.CancelParams("mine"))
+        with pytest.raises(JsonRpcRequestCancelled):
+            await asked
+        editor.type(uri, f"\n{TRAIN}")
+        await asyncio.sleep(0.5)
+        for number in range(2, 6):
+            (tmp_path / f"go{number}").touch()
+        assert len(await editor.diagnostics(uri)) == 1
+        assert not (tmp_path / "overlap").exists()
+
+    drive(scenario, command=("-c", COUNTING))
+
+
 def test_it_does_not_wait_for_an_analysis_when_the_client_leaves(tmp_path: Path, drive: Drive) -> None:
     _, train = write(tmp_path)
 
