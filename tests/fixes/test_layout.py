@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 import subprocess
 from pathlib import Path
@@ -15,6 +16,8 @@ from bnlint.fixes.errors import EditError
 from bnlint.fixes.splice import hunks, spliced, spliced_bytes
 
 from .conftest import FIXED, PROGRAM, TRAIN, WITH, Run
+
+needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="Git is not installed")
 
 
 def mixed(text: str) -> bytes:
@@ -69,6 +72,7 @@ def test_only_the_edited_lines_change(name: str, run: Run, tmp_path: Path) -> No
     assert os.listdir(tmp_path) == ["train.py"]
 
 
+@needs_git
 @pytest.mark.parametrize("name", ["crlf", "mixed", "latin-1", "no final newline"])
 def test_git_takes_the_diff(name: str, process: Run, tmp_path: Path) -> None:
     before, after = CASES[name]
@@ -83,6 +87,7 @@ def test_git_takes_the_diff(name: str, process: Run, tmp_path: Path) -> None:
     assert path.read_bytes() == after
 
 
+@needs_git
 def test_a_diff_goes_into_a_file(process: Run, tmp_path: Path) -> None:
     before, after = CASES["latin-1"]
     (tmp_path / "train.py").write_bytes(before)
