@@ -60,10 +60,10 @@ from bnlint.dataflow import Const, Node, Value
 from bnlint.findings import Applicability, Finding, Fix, Group, Location, ReplaceExpression, Step
 from bnlint.handmade import Handmade, handmade, keeps
 from bnlint.phase import deliberate, in_unit_test
+from bnlint.remedies.written import Source, is_plain, keyword, parameters, source
 from bnlint.rule import Rule
 from bnlint.runs import executions, training_runs
 from bnlint.trace import NormCall, Run, Save, Trace
-from bnlint.written import Source, is_plain, keyword, parameters, source
 
 _PARAMETERS = {
     "tf.layers.batch_normalization": "momentum",

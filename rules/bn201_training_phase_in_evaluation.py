@@ -60,11 +60,11 @@ from bnlint.constants import built_in, passed
 from bnlint.dataflow import Const
 from bnlint.findings import Applicability, Edit, Finding, Fix, Group, InsertStatement, Location, Step
 from bnlint.phase import Verdict, evaluations, meant, switched
-from bnlint.repairs import turned_over
+from bnlint.remedies.flags import turned_over
+from bnlint.remedies.written import is_plain, source
 from bnlint.rule import Rule
 from bnlint.runs import norms_in, norms_reached, optimized, training_runs
 from bnlint.trace import Feed, NormCall, Run, Trace
-from bnlint.written import is_plain, source
 
 
 class TrainingPhaseInEvaluation(Rule):

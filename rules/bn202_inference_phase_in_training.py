@@ -66,7 +66,7 @@ from bnlint.constants import (
 from bnlint.dataflow import Const
 from bnlint.findings import Applicability, Edit, Finding, Fix, Group, Location, Step
 from bnlint.phase import evaluations, switched
-from bnlint.repairs import compared_mode, turned_over
+from bnlint.remedies.flags import compared_mode, turned_over
 from bnlint.rule import Rule
 from bnlint.runs import training_runs
 from bnlint.trace import Feed, NormCall, Run, Trace, TrainStep

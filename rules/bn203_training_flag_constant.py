@@ -61,7 +61,7 @@ from bnlint.constants import built_in, misdirected, passed, untold
 from bnlint.dataflow import Const
 from bnlint.findings import Applicability, Finding, Fix, Group, Step
 from bnlint.phase import Verdict, evaluations, meant
-from bnlint.repairs import Phase, flags, mode_phase, placeholder_phase, told
+from bnlint.remedies.flags import Phase, flags, mode_phase, placeholder_phase, told
 from bnlint.rule import Rule
 from bnlint.runs import norms_reached, optimized, training_runs
 from bnlint.trace import NormCall, Origin, Run, Trace

@@ -57,9 +57,9 @@ from collections.abc import Iterator
 from bnlint.dataflow import Const
 from bnlint.findings import Applicability, Edit, Finding, Fix, Group, Location, NameArgument, Step
 from bnlint.phase import misplaced_flag
+from bnlint.remedies.written import source
 from bnlint.rule import Rule
 from bnlint.trace import NormCall, Trace
-from bnlint.written import source
 
 _PHASES = {"tf.layers.batch_normalization": "training", "tf.contrib.layers.batch_norm": "is_training"}
 _NUMBERS = frozenset({"momentum", "epsilon"})

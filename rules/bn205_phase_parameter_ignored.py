@@ -69,11 +69,11 @@ from bnlint.findings import (
     Step,
 )
 from bnlint.handmade import Handmade, handmade
-from bnlint.repairs import parameter_phase, told
+from bnlint.remedies.flags import parameter_phase, told
+from bnlint.remedies.written import bound, source
 from bnlint.rule import Rule
 from bnlint.trace import NormCall, Origin, Trace
 from bnlint.words import EVALUATING, is_phase_name, words
-from bnlint.written import bound, source
 
 _SCOPES = {"arg_scope", "partial", "cond", "smart_cond"}
 """What carries a phase to later calls, or decides between two."""

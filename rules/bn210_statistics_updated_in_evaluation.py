@@ -67,10 +67,10 @@ from collections.abc import Iterator
 from bnlint.dataflow import Execution, Node, Op, Value, World
 from bnlint.findings import Applicability, Finding, Fix, Group, Location, MoveStatement, Step
 from bnlint.handmade import Handmade, handmade, ingredients
+from bnlint.remedies.written import Function, Source, bound, source
 from bnlint.rule import Rule
 from bnlint.runs import executions
 from bnlint.trace import NormCall, Run, Trace
-from bnlint.written import Function, Source, bound, source
 
 _SHOWN = Fix(
     Applicability.DISPLAY,

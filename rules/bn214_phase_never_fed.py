@@ -60,12 +60,12 @@ from bnlint.dataflow import Choice, Const, Node, Op, Unknown, Value, World, sour
 from bnlint.findings import AddItem, Applicability, Edit, Finding, Fix, Group, Location, Step
 from bnlint.handmade import ingredients
 from bnlint.phase import Role, evaluations, role
-from bnlint.repairs import placeholder_phase, told
+from bnlint.remedies.flags import placeholder_phase, told
+from bnlint.remedies.written import Source, is_plain, keyword, source
 from bnlint.rule import Rule
 from bnlint.runs import executions, norms_reached, training_runs
 from bnlint.trace import NormCall, Run, Trace, Updates
 from bnlint.words import is_phase_name
-from bnlint.written import Source, is_plain, keyword, source
 
 
 class PhaseNeverFed(Rule):

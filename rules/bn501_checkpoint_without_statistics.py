@@ -59,10 +59,10 @@ from collections.abc import Iterator
 from bnlint.dataflow import Const, Context, Node, Op
 from bnlint.findings import Applicability, Edit, Finding, Fix, Group, ReplaceExpression, Step
 from bnlint.phase import evaluations
+from bnlint.remedies.written import Source, source
 from bnlint.rule import Rule
 from bnlint.trace import NormCall, NormLayer, Save, Trace, TrainStep, Updates
 from bnlint.updates import updates_of, updates_run
-from bnlint.written import Source, source
 
 
 class CheckpointWithoutStatistics(Rule):

@@ -69,10 +69,10 @@ from bnlint.findings import (
     Step,
 )
 from bnlint.handmade import ingredients
+from bnlint.remedies.written import is_plain, source
 from bnlint.rule import Rule
 from bnlint.trace import NormCall, Trace, Updates
 from bnlint.words import words
-from bnlint.written import is_plain, source
 
 _SCALES = frozenset({"gamma", "scale", "gain"})
 _OFFSETS = frozenset({"beta", "offset", "shift"})

@@ -67,9 +67,9 @@ from bnlint.findings import (
     ReplaceExpression,
     Step,
 )
+from bnlint.remedies.written import source
 from bnlint.rule import Rule
 from bnlint.trace import Argument, Arguments, NormCall, Trace
-from bnlint.written import source
 
 _CHECKED = {
     "tf.layers.batch_normalization": "axis momentum epsilon center scale training trainable name reuse "

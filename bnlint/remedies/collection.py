@@ -23,9 +23,9 @@ from bnlint.findings import (
     WrapStatement,
 )
 from bnlint.remedies.steps import Step, block_of, in_graph_loop, index_in, mentions, name_of, step_of, within
+from bnlint.remedies.written import Source, is_plain, keyword, parameters, source
 from bnlint.trace import CollectUpdates, NormCall, Trace, TrainStep
 from bnlint.updates import Neglect, changes
-from bnlint.written import Source, is_plain, keyword, parameters, source
 
 UPDATE_OPS = "{tf}.get_collection({tf}.GraphKeys.UPDATE_OPS)"
 """The collected updates, as they are written."""

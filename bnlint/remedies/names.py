@@ -7,7 +7,7 @@ from collections.abc import Collection
 
 from bnlint.dataflow import Frame, Named, Node, Op
 from bnlint.remedies.steps import Step
-from bnlint.written import is_plain, parameters
+from bnlint.remedies.written import is_plain, parameters
 
 
 def visible(step: Step) -> list[Named]:

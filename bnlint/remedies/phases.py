@@ -7,11 +7,11 @@ from collections.abc import Iterator
 
 from bnlint.dataflow import Choice, Named, Node, Op
 from bnlint.findings import Edit
+from bnlint.remedies.flags import Phase, flags, mode_phase, placeholder_phase, told
 from bnlint.remedies.names import bindings
-from bnlint.repairs import Phase, flags, mode_phase, placeholder_phase, told
+from bnlint.remedies.written import Source
 from bnlint.trace import NormCall, Run, Trace
 from bnlint.words import is_phase_name
-from bnlint.written import Source
 
 
 def phased(call: NormCall, run: Run, trace: Trace) -> tuple[str, tuple[Edit, ...]]:

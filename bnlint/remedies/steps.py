@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from bnlint.dataflow import Context, Frame
 from bnlint.findings import Location
+from bnlint.remedies.written import Source, source
 from bnlint.trace import Trace, TrainStep
-from bnlint.written import Source, source
 
 _LOOPS = frozenset(
     "cond case switch_case while_loop map_fn scan foldl foldr vectorized_map dynamic_rnn static_rnn raw_rnn "

@@ -183,3 +183,28 @@ class Observed:
     def evaluations(self) -> list[RunSeen]:
         """The runs that evaluate."""
         return [run for run in self.runs if run.purpose is Purpose.EVALUATE]
+
+
+@dataclass(slots=True)
+class LayerFigures:
+    """One layer that ``bnlint.verify`` looked at: the row of a table, and what the picture of it needs."""
+
+    layer: LayerSeen
+    train: Passage | None = None
+    """None if the layer did not run in the training step."""
+    inference: Passage | None = None
+    divergence: float | None = None
+    """The largest difference between the training and the inference output for the same input, in standard
+    deviations of the training output, with the statistics that the model came with."""
+    independence: float | None = None
+    """How much the inference output of one sample depends on the rest of the batch, in units of the tolerance: up
+    to 1 is rounding."""
+    converges: float | None = None
+    """Where repeated training steps on the same data lead, as a distance from the statistics of the data, in units
+    of the tolerance."""
+    verdict: str = "SKIP"
+    """The worst over the twelve checks: ``PASS``, ``WARN``, ``FAIL`` or ``SKIP``."""
+    train_sample: list[float] = field(default_factory=list)
+    """Some outputs of the training step (at most 256), for the picture."""
+    inference_sample: list[float] = field(default_factory=list)
+    """The inference outputs at the same places."""

@@ -12,7 +12,7 @@ from bnlint.fixes import repair
 from bnlint.registry import rules
 from bnlint.source.files import Overlay
 
-FIXTURES = Path(__file__).parent.parent.parent / "fixtures"
+FIXTURES = Path(__file__).parents[2] / "fixtures"
 RULES = ("bn101", "bn102", "bn103", "bn104", "bn105", "bn106", "bn107", "bn110", "bn113", "bn114")
 WRAP = "with tf.control_dependencies(tf.get_collection(tf.GraphKeys.UPDATE_OPS)):"
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 
 from bnlint.dataflow import Const, Frame, Node, Op
 from bnlint.findings import AddItem, Edit, Location, ReplaceExpression, SetKeyword
+from bnlint.remedies.written import Source, is_plain, keyword, parameters, source
 from bnlint.trace import NormCall, Origin, Run, Trace
 from bnlint.words import is_phase_name
-from bnlint.written import Source, is_plain, keyword, parameters, source
 
 PHASE_KEYWORDS = {
     "tf.layers.batch_normalization": "training",

@@ -9,7 +9,7 @@ import pytest
 from bnlint.check import Options, check
 from bnlint.findings import Applicability, Fix, ReplaceExpression
 
-FIXTURES = Path(__file__).parents[1] / "fixtures"
+FIXTURES = Path(__file__).parents[2] / "fixtures"
 
 
 def _fix(folder: Path, code: str) -> Fix | None:
