@@ -179,9 +179,17 @@ class _Run:
         same = before is not None and before.project.root == root and set(before.files) == set(files)
         project = before.project if before is not None and same else Project(root)
         self.linker = self.checker.linked = Linker(project, files, self.files, words, before)
+        self._look_into_notebooks()
         for path, reason in self.linker.unreadable:
             message = f"The file cannot be read ({reason}). Check that it is there and readable."
             self.report.problems.append(Problem(display_path(path), 1, message))
+
+    def _look_into_notebooks(self) -> None:
+        """A notebook that is named by itself and cannot be read is told, whatever it speaks of."""
+        for named in self.paths:
+            path = Path(os.path.abspath(named))
+            if path.suffix == ".ipynb" and self.linker.relevance.get(path) is Relevance.NONE:
+                self._read(path)
 
     def _prepare(self) -> None:
         """Load the rules that some file wants."""

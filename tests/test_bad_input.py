@@ -308,3 +308,24 @@ def test_a_program_that_is_too_large_is_said_to_be_so_by_default(run: Check) -> 
     files: dict[str, str | bytes] = {"a.py": BAD + EXPONENTIAL["branches that call each other"]}
     document = json.loads(run(files, ".", "--output-format", "json").out)
     assert document["summary"]["incomplete"] == ["a.py"]
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ('{"cells": [', "it is not valid JSON"),
+        ("", "it is not valid JSON"),
+        ('{"nbformat": 4}', "it has no cells"),
+    ],
+    ids=["cut off", "empty", "without cells"],
+)
+def test_a_notebook_that_is_named_and_broken_is_told_whatever_it_speaks_of(
+    run: Check, text: str, reason: str
+) -> None:
+    done = run({"n.ipynb": text}, "n.ipynb")
+    assert done.code == 2
+    assert f"error: The notebook cannot be read: {reason}" in done.out
+
+
+def test_a_notebook_with_an_empty_list_of_cells_is_clean(run: Check) -> None:
+    assert run({"n.ipynb": '{"cells": []}'}, "n.ipynb").code == 0

@@ -78,6 +78,8 @@ def _cells(notebook: dict[str, Any]) -> list[Any]:
     if cells is None:
         # Format 3 had worksheets, in practice always one.
         sheets = notebook.get("worksheets")
+        if sheets is None:
+            raise NotebookError(1, "it has no cells")
         sheets = sheets if isinstance(sheets, list) else []
         cells = [sheet.get("cells") for sheet in sheets if isinstance(sheet, dict)]
         cells = [cell for listed in cells if isinstance(listed, list) for cell in listed]
