@@ -51,7 +51,9 @@ step moves which statistics changes how the networks learn. Otherwise the fix is
 
 ## Confirmed by
 
-A training step must move the moving statistics (RP2), and they must converge to those of the data (RP5).
+`bnlint run`: the output of the training steps is the formula with the statistics of the batch (RP4), no run
+moved the moving ones (RP2), and what the program read of the collection of their updates, if it read it at
+all, did not hold them. A constant `training=True` beside a sign of intent is left alone.
 
 ## Known limits
 
@@ -67,12 +69,16 @@ the program has a sign that batch statistics are meant (image translation, gener
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from bnlint.findings import Applicability, Finding, Fix, Group, Step
 from bnlint.remedies.collection import every_update, repair, right_key, rivals, without_filter
 from bnlint.rule import Rule
 from bnlint.trace import NormCall, Trace
 from bnlint.updates import Fate, Neglect, first_of_each_place, neglected, runs_of
+
+if TYPE_CHECKING:
+    from bnlint.runtime.observed import Observed
 
 
 class UpdateOpsNeverRun(Rule):
@@ -93,6 +99,20 @@ class UpdateOpsNeverRun(Rule):
             else:
                 continue
             yield self.finding(neglect.step.site, message, _steps(neglect, trace), _fix(neglect, trace))
+
+    def confirm(self, observed: Observed) -> Iterator[Finding]:
+        """Report each train step once."""
+        from bnlint.runtime.symptoms import Standstill, neglected
+
+        for neglect in neglected(observed, Standstill.NEVER_READ):
+            steps = neglect.steps(
+                observed,
+                "built here; the layer leaves its updates in the collection",
+                "trained here without the updates",
+            )
+            yield self.finding(
+                neglect.site, neglect.message("nothing runs the update operations in their collection"), steps
+            )
 
 
 def _fix(neglect: Neglect, trace: Trace) -> Fix:

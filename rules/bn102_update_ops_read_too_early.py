@@ -50,7 +50,8 @@ otherwise only shown.
 
 ## Confirmed by
 
-A training step must move the moving statistics (RP2), and they must converge to those of the data (RP5).
+`bnlint run`: the training steps normalise with the statistics of the batch (RP4), no run moved the moving
+ones (RP2), and the collection was read only when the layer was not built yet.
 
 ## Known limits
 
@@ -65,12 +66,16 @@ A collection that is read both too early and in time counts as read in time.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from bnlint.findings import Applicability, Finding, Fix, Group, Step
 from bnlint.remedies.collection import model_before, read_later, read_there, repair
 from bnlint.rule import Rule
 from bnlint.trace import Trace
 from bnlint.updates import Fate, Neglect, first_of_each_place, neglected
+
+if TYPE_CHECKING:
+    from bnlint.runtime.observed import Observed
 
 
 class UpdateOpsReadTooEarly(Rule):
@@ -88,6 +93,22 @@ class UpdateOpsReadTooEarly(Rule):
                 yield self.finding(
                     neglect.step.site, _message(neglect), _steps(neglect), _fix(neglect, trace)
                 )
+
+    def confirm(self, observed: Observed) -> Iterator[Finding]:
+        """Report each train step once."""
+        from bnlint.runtime.symptoms import Standstill, neglected
+
+        for neglect in neglected(observed, Standstill.TOO_EARLY):
+            steps = neglect.steps(
+                observed,
+                "built here; only now does the layer add its updates",
+                "trained here with what was read before",
+            )
+            yield self.finding(
+                neglect.site,
+                neglect.message("their collection was read before their updates were in it"),
+                steps,
+            )
 
 
 def _fix(neglect: Neglect, trace: Trace) -> Fix:

@@ -46,7 +46,8 @@ otherwise only shown.
 
 ## Confirmed by
 
-A training step must move the moving statistics (RP2), and they must converge to those of the data (RP5).
+`bnlint run`: the training steps normalise with the statistics of the batch (RP4) and no run moved the moving
+ones (RP2), although the updates were in what was read from the collection.
 
 ## Known limits
 
@@ -61,12 +62,16 @@ Updates that are handed to code which is not known count as run.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from bnlint.findings import Applicability, Finding, Fix, Group, Step
 from bnlint.remedies.collection import into_block, repair, with_what_was_read
 from bnlint.rule import Rule
 from bnlint.trace import Trace
 from bnlint.updates import Fate, Neglect, first_of_each_place, neglected, runs_of
+
+if TYPE_CHECKING:
+    from bnlint.runtime.observed import Observed
 
 
 class UpdateOpsNotADependency(Rule):
@@ -88,6 +93,22 @@ class UpdateOpsNotADependency(Rule):
                     _steps(neglect, trace),
                     _fix(neglect, trace),
                 )
+
+    def confirm(self, observed: Observed) -> Iterator[Finding]:
+        """Report each train step once."""
+        from bnlint.runtime.symptoms import Standstill, neglected
+
+        for neglect in neglected(observed, Standstill.UNUSED):
+            steps = neglect.steps(
+                observed,
+                "built here; the layer leaves its updates in the collection",
+                "trained here without them",
+            )
+            yield self.finding(
+                neglect.site,
+                neglect.message("their updates were collected, but nothing that ran depends on them"),
+                steps,
+            )
 
 
 def _fix(neglect: Neglect, trace: Trace) -> Fix:

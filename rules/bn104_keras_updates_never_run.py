@@ -47,7 +47,8 @@ phase, it is only shown.
 
 ## Confirmed by
 
-A training step must move the moving statistics (RP2), and they must converge to those of the data (RP5).
+`bnlint run`: no run moved the moving statistics (RP2) of a Keras layer in a graph, which was trained with the
+statistics of the batch (RP4) or waited for a learning phase that no run fed.
 
 ## Known limits
 
@@ -63,12 +64,16 @@ updates are seen to run.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from bnlint.findings import Applicability, Finding, Group, Step
 from bnlint.remedies.keras import repair
 from bnlint.rule import Rule
 from bnlint.trace import CollectUpdates, Trace
 from bnlint.updates import Fate, Neglect, first_of_each_place, neglected, runs_of
+
+if TYPE_CHECKING:
+    from bnlint.runtime.observed import Observed
 
 
 class KerasUpdatesNeverRun(Rule):
@@ -90,6 +95,20 @@ class KerasUpdatesNeverRun(Rule):
                     _steps(neglect, trace),
                     repair(neglect, trace),
                 )
+
+    def confirm(self, observed: Observed) -> Iterator[Finding]:
+        """Report each train step once."""
+        from bnlint.runtime.symptoms import Standstill, neglected
+
+        for neglect in neglected(observed, Standstill.ON_LAYER):
+            steps = neglect.steps(
+                observed, "built here; the updates stay on the layer", "trained here without the updates"
+            )
+            yield self.finding(
+                neglect.site,
+                neglect.message("they are Keras layers, and nothing runs their `updates`"),
+                steps,
+            )
 
 
 def _steps(neglect: Neglect, trace: Trace) -> tuple[Step, ...]:

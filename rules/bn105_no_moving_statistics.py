@@ -41,7 +41,8 @@ Only shown: the layer needs variables, updates and a phase, and a checkpoint of 
 
 ## Confirmed by
 
-In inference the output for one example must not depend on the rest of the batch (RP3).
+`bnlint run`: the layer keeps no moving statistics, and its output is the formula with the statistics of the
+batch (RP4) in training and in a run that certainly evaluates. Arithmetic that is written out is not seen.
 
 ## Known limits
 
@@ -56,6 +57,7 @@ checkpoint are left alone.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from bnlint.dataflow import Op
 from bnlint.findings import Applicability, Finding, Fix, Group, Location, Step
@@ -64,6 +66,9 @@ from bnlint.phase import Role, deliberate, role
 from bnlint.rule import Rule
 from bnlint.runs import executions, norms_reached
 from bnlint.trace import Run, Save, Trace
+
+if TYPE_CHECKING:
+    from bnlint.runtime.observed import Observed
 
 _FIX = Fix(
     Applicability.DISPLAY,
@@ -109,6 +114,30 @@ class NoMovingStatistics(Rule):
                 "depends on the other examples of its batch",
                 steps,
                 _FIX,
+            )
+
+    def confirm(self, observed: Observed) -> Iterator[Finding]:
+        """Report each place once."""
+        from bnlint.runtime.lives import many, place_of, place_of_step
+        from bnlint.runtime.symptoms import evaluated_without_statistics
+
+        seen: set[Location] = set()
+        for wrong, trained in evaluated_without_statistics(observed):
+            site = wrong.life.site(observed)
+            if site in seen:
+                continue
+            seen.add(site)
+            steps = [Step(site, "the normalisation has no statistics but those of the batch")]
+            if trained is not None:
+                steps.append(Step(place_of_step(trained.run, observed), "trained with them here"))
+            steps.append(
+                Step(place_of(wrong.seen.run, observed), f"evaluated with them here: {wrong.because}")
+            )
+            yield self.finding(
+                site,
+                f"this normalisation has no moving statistics: in {many(wrong.seen.run.count, 'evaluation')} the "
+                "output for each example depended on the other examples of its batch",
+                steps,
             )
 
 

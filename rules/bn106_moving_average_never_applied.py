@@ -50,7 +50,8 @@ it is only shown.
 
 ## Confirmed by
 
-A training step must move the moving statistics (RP2).
+`bnlint run`: the training steps normalise with the statistics of the batch (RP4), and no run moved the
+variables that inference uses (RP2).
 
 ## Known limits
 
@@ -65,6 +66,7 @@ apart: one that runs is enough for silence.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from bnlint.dataflow import Const, Node, Op, Unknown, Value
 from bnlint.findings import Applicability, Finding, Fix, Group, Location, Step
@@ -72,6 +74,9 @@ from bnlint.handmade import Handmade, handmade, ingredients, trained_in, updates
 from bnlint.remedies.byhand import repair
 from bnlint.rule import Rule
 from bnlint.trace import Run, Trace
+
+if TYPE_CHECKING:
+    from bnlint.runtime.observed import Observed
 
 _ASSIGN = Fix(
     Applicability.DISPLAY, "assign the new average to the variable, and run that with the train step"
@@ -121,6 +126,21 @@ class MovingAverageNeverApplied(Rule):
                 steps,
                 repair(layer, layers, run, trace) if layer.updates else _ASSIGN,
             )
+
+    def confirm(self, observed: Observed) -> Iterator[Finding]:
+        """Report each place once."""
+        from bnlint.runtime.symptoms import Standstill, by_site, neglected, never_moved
+
+        for neglect in neglected(observed, Standstill.BY_HAND):
+            for site, lives in by_site(neglect.lives, observed).items():
+                yield self.finding(
+                    site,
+                    f"{never_moved(lives, neglect.count)}: nothing runs their update",
+                    (
+                        Step(site, "normalised with the batch's statistics in training"),
+                        Step(neglect.site, "trained here without the update"),
+                    ),
+                )
 
 
 def _opaque(run: Run) -> bool:

@@ -42,8 +42,10 @@ sees to it that the updates are run. Otherwise the fix is only shown.
 
 ## Confirmed by
 
-In a train step the output must be the batch-statistics formula (RP1); with the stored statistics unmoved, the
-output is the input, scaled and shifted (RP4).
+`bnlint run`: in all training steps the output is the formula with the moving statistics (RP4), which are 0
+and 1 to the end (RP2), and the phase is a constant. A constant that a caller handed on (BN202), that a
+function did not get (BN205), or that remained because the phase was given as the axis (BN204) looks the same
+at run time and is reported under this code. Programs that read a checkpoint are left alone.
 
 ## Known limits
 
@@ -58,6 +60,7 @@ checkpoint of another program are left alone.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from bnlint.constants import (
     built_in,
@@ -75,6 +78,9 @@ from bnlint.remedies.phases import phased
 from bnlint.rule import Rule
 from bnlint.runs import training_runs
 from bnlint.trace import NormCall, Origin, Run, Trace, TrainStep
+
+if TYPE_CHECKING:
+    from bnlint.runtime.observed import Observed
 
 
 class TrainedInInferenceMode(Rule):
@@ -101,6 +107,23 @@ class TrainedInInferenceMode(Rule):
                     if passed(call, phase, trace) is None:
                         seen |= {call.site, _source(call, phase)}
                         yield self._finding(call, phase, step, run, trace)
+
+    def confirm(self, observed: Observed) -> Iterator[Finding]:
+        """Report each place once, and what an argument scope tells once."""
+        from bnlint.runtime.lives import many, place_of_step
+        from bnlint.runtime.symptoms import Source, once, trained_in_inference
+
+        for wrong in once(trained_in_inference(observed, Source.CONSTANT), observed):
+            site, run = wrong.life.site(observed), wrong.seen.run
+            yield self.finding(
+                site,
+                f"`{wrong.life.layer.name}` was in inference mode in {many(run.count, 'training step')}: it never "
+                "normalised with batch statistics, and its moving statistics never moved",
+                (
+                    Step(site, "always in inference mode"),
+                    Step(place_of_step(run, observed), "the layer is trained here"),
+                ),
+            )
 
     def _finding(self, call: NormCall, phase: Const, step: TrainStep, run: Run, trace: Trace) -> Finding:
         why = "that is the default" if call.origin is Origin.DEFAULT else "the flag is a constant"

@@ -39,7 +39,9 @@ too high for the schedule, and one that comes another way, is only shown.
 
 ## Confirmed by
 
-The share of a batch that one training step brings into the moving statistics (RP6).
+`bnlint run`: the share of the moving statistics that one update keeps, as measured (RP6), is 0.2 or less; or
+it is the declared one, which is not the API's default, and so high that the program, not stopped early, ended
+with most of its initial statistics (RP5).
 
 ## Known limits
 
@@ -55,6 +57,7 @@ from __future__ import annotations
 import ast
 import math
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 from bnlint.dataflow import Const, Node, Value
 from bnlint.findings import Applicability, Finding, Fix, Group, Location, ReplaceExpression, Step
@@ -65,6 +68,10 @@ from bnlint.rule import Rule
 from bnlint.runs import executions, training_runs
 from bnlint.trace import NormCall, Run, Save, Trace
 
+if TYPE_CHECKING:
+    from bnlint.runtime.lives import Life
+    from bnlint.runtime.observed import Observed
+
 _PARAMETERS = {
     "tf.layers.batch_normalization": "momentum",
     "tf.layers.BatchNormalization": "momentum",
@@ -74,6 +81,8 @@ _PARAMETERS = {
 """APIs that count the share that is kept, and what they call it."""
 _FORGETFUL = 0.2
 _COLD = 0.8
+_DEFAULTS = {0.99, 0.999}
+"""What the APIs take if nothing is said: with those a short run is a trial, and no mistake about the momentum."""
 
 
 class MomentumConvention(Rule):
@@ -114,6 +123,36 @@ class MomentumConvention(Rule):
                 if finding is not None:
                     seen.add(call.site)
                     yield finding
+
+    def confirm(self, observed: Observed) -> Iterator[Finding]:
+        """Report each place once."""
+        from bnlint.runtime.lives import lives, many, place_of_step
+        from bnlint.runtime.symptoms import count_of_updates, is_meant, share_kept
+
+        seen: set[Location] = set()
+        for life in lives(observed):
+            site, share, name = life.site(observed), share_kept(life), life.layer.name
+            if share is None or site in seen or is_meant(life):
+                continue
+            count = count_of_updates(life)
+            if 0 < share <= _FORGETFUL:
+                message = (
+                    f"one update kept {share:.3g} of the moving statistics of `{name}`: they follow the last "
+                    "batches"
+                )
+            elif _was_cold(life, share, count, observed):
+                left = math.floor(100 * share**count)
+                message = (
+                    f"after {many(count, 'update')} {left} % of the moving statistics of `{name}` were still their "
+                    f"initial values: one update keeps {share:.5g}"
+                )
+            else:
+                continue
+            seen.add(site)
+            step = place_of_step(life.training[0].run, observed)
+            yield self.finding(
+                site, message, (Step(site, "this layer's moving statistics"), Step(step, "are updated here"))
+            )
 
     def _cold(
         self, call: NormCall, share: float, where: Location, layer: Handmade | None, trace: Trace
@@ -160,6 +199,25 @@ def _kept(call: NormCall, layer: Handmade | None) -> tuple[float, Location | Non
     ):
         return float(value.value), site, value.site
     return None
+
+
+def _was_cold(life: Life, share: float, updates: int, observed: Observed) -> bool:
+    """Whether most of the initial statistics was left at the end of a program that began with them and used them."""
+    declared, first = life.layer.momentum, life.inference
+    if (
+        declared is None
+        or declared in _DEFAULTS
+        or not 0.9 <= declared < 1
+        or observed.ended
+        or observed.checkpoints
+    ):
+        return False
+    steady = abs(share - declared) < 0.1 * (1 - declared)  # otherwise the average is warmed up or corrected
+    learned, batch = life.layer.last_mean, life.layer.batch_mean
+    if not steady or first is None or not life.began_fresh or learned is None or batch is None:
+        return False
+    left = 1 - sum(map(abs, learned.first)) / max(sum(map(abs, batch.first)), 1e-12)
+    return share**updates >= _COLD and left >= _COLD - 0.2
 
 
 def _warmed(call: NormCall, layer: Handmade | None) -> bool:

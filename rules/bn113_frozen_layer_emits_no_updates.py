@@ -38,7 +38,8 @@ Only shown: whether the layer was meant to be frozen or to learn is the author's
 
 ## Confirmed by
 
-A training step must move the moving statistics of a layer in training mode (RP2).
+`bnlint run`: the training steps normalise with the statistics of the batch (RP4), the layer is not trainable
+and no run moved its statistics (RP2), which are 0 and 1 and were used for inference.
 
 ## Known limits
 
@@ -52,6 +53,7 @@ A layer whose `trainable` is not a constant, or whose phase during training is n
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from bnlint.dataflow import World
 from bnlint.findings import Applicability, Finding, Fix, Group, Step
@@ -59,6 +61,9 @@ from bnlint.rule import Rule
 from bnlint.runs import executions
 from bnlint.trace import NormCall, NormLayer, Run, Save, Trace, TrainStep, Updates
 from bnlint.updates import runs_of, updates_of
+
+if TYPE_CHECKING:
+    from bnlint.runtime.observed import Observed
 
 
 class FrozenLayerEmitsNoUpdates(Rule):
@@ -82,6 +87,27 @@ class FrozenLayerEmitsNoUpdates(Rule):
                         if inference is not None:
                             places.add(call.site)
                             yield self._finding(call, step, inference)
+
+    def confirm(self, observed: Observed) -> Iterator[Finding]:
+        """Report each place once."""
+        from bnlint.runtime.lives import place_of
+        from bnlint.runtime.symptoms import Standstill, by_site, neglected, never_moved
+
+        for neglect in neglected(observed, Standstill.NOT_TRAINABLE):
+            used = [life for life in neglect.lives if life.is_fresh and life.inference is not None]
+            for site, lives in by_site(used, observed).items():
+                inference = lives[0].inference
+                assert inference is not None
+                yield self.finding(
+                    site,
+                    f"{never_moved(lives, neglect.count)}: not trainable, they normalised with the statistics of the "
+                    "batch and made no updates",
+                    (
+                        Step(site, "built here, and not trainable"),
+                        Step(neglect.site, "trained through here, with the statistics of the batch"),
+                        Step(place_of(inference.run, observed), "run here with the initial statistics"),
+                    ),
+                )
 
     def _finding(self, call: NormCall, step: TrainStep, inference: Run) -> Finding:
         frozen = call.arguments.site("trainable") or call.layer.arguments.site("trainable") or call.site

@@ -40,7 +40,9 @@ Only shown: every layer then needs to be told its phase, or the phase has to be 
 
 ## Confirmed by
 
-The mode of every normalisation at a training step and at an evaluation (RP1).
+`bnlint run`: the phase that the layer has from Keras cannot be changed by a feed, and its output is the
+formula with the moving statistics in training, or that with the statistics of the batch in a run that
+certainly evaluates (RP1, RP4).
 
 ## Known limits
 
@@ -55,14 +57,18 @@ A phase that is not a constant is left alone.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from bnlint.dataflow import Const, World
-from bnlint.findings import Applicability, Finding, Fix, Group, Step
+from bnlint.findings import Applicability, Finding, Fix, Group, Location, Step
 from bnlint.phase import deliberate, evaluations
 from bnlint.rule import Rule
 from bnlint.runs import norms_in
 from bnlint.trace import ModeSwitch, NormCall, Origin, Save, Trace, TrainStep
 from bnlint.updates import runs_of, trained_in_any_phase
+
+if TYPE_CHECKING:
+    from bnlint.runtime.observed import Observed
 
 _FIX = Fix(
     Applicability.DISPLAY,
@@ -90,6 +96,40 @@ class LearningPhaseForced(Rule):
                 yield from self._trained(switch, trace)
             elif training is True:
                 yield from self._evaluated(switch, end, trace)
+
+    def confirm(self, observed: Observed) -> Iterator[Finding]:
+        """Report each switch once."""
+        from bnlint.runtime.lives import many, place_of, place_of_step, somewhere
+        from bnlint.runtime.symptoms import Source, evaluated_by_batch, trained_in_inference
+
+        seen: set[Location] = set()
+        trained = [(wrong, 0) for wrong in trained_in_inference(observed, Source.CONTEXT)]
+        evaluated = [
+            (wrong, 1) for wrong in evaluated_by_batch(observed, Source.CONTEXT) if wrong.life.always_batch
+        ]
+        for wrong, phase in (*trained, *evaluated):
+            layer, run = wrong.life.layer, wrong.seen.run
+            site = somewhere(observed, wrong.seen.passage.phase_site, layer.site)
+            if site in seen:
+                continue
+            seen.add(site)
+            if phase:
+                outcome = f"used batch statistics in {many(run.count, 'evaluation')} too"
+                last = Step(place_of(run, observed), f"evaluated here: {wrong.because}")
+            else:
+                outcome = (
+                    f"was in inference mode in {many(run.count, 'training step')}: its statistics never moved"
+                )
+                last = Step(place_of_step(run, observed), "trained here")
+            yield self.finding(
+                site,
+                f"the learning phase was {phase} for good when `{layer.name}` was built, which {outcome}",
+                (
+                    Step(site, "the learning phase is fixed here"),
+                    Step(wrong.life.site(observed), "normalised here, in one mode for ever"),
+                    last,
+                ),
+            )
 
     def _trained(self, switch: ModeSwitch, trace: Trace) -> Iterator[Finding]:
         if any(save.restores and not save.saves for save in trace.of(Save)) or trace.mentions("load_weights"):

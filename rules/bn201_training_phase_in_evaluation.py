@@ -38,8 +38,10 @@ or where one literal serves both phases and the evaluation cannot be told apart.
 
 ## Confirmed by
 
-In inference the output must be the formula with the moving statistics (RP4), must not depend on the rest of
-the batch (RP3), and must not move the statistics (RP2).
+`bnlint run`: in a run that certainly evaluates the output is the formula with the statistics of the batch
+(RP4), and the run fed the phase. A True that was handed to the function which built the graph is a constant
+at run time and is reported as BN203. A run certainly evaluates if it comes after the last training step with
+another batch, or if its own line or function says so and that of the training does not.
 
 ## Known limits
 
@@ -55,6 +57,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from bnlint.constants import built_in, passed
 from bnlint.dataflow import Const
@@ -65,6 +68,9 @@ from bnlint.remedies.written import is_plain, source
 from bnlint.rule import Rule
 from bnlint.runs import norms_in, norms_reached, optimized, training_runs
 from bnlint.trace import Feed, NormCall, Run, Trace
+
+if TYPE_CHECKING:
+    from bnlint.runtime.observed import Observed
 
 
 class TrainingPhaseInEvaluation(Rule):
@@ -83,6 +89,27 @@ class TrainingPhaseInEvaluation(Rule):
                 if finding.location not in seen:
                     seen.add(finding.location)
                     yield finding
+
+    def confirm(self, observed: Observed) -> Iterator[Finding]:
+        """Report each run once."""
+        from bnlint.runtime.lives import many
+        from bnlint.runtime.symptoms import Source, by_run, evaluated_by_batch
+
+        for site, wrong in by_run(evaluated_by_batch(observed, Source.FED), observed).items():
+            first = wrong[0]
+            layers = len({each.life.layer.key for each in wrong})
+            yield self.finding(
+                site,
+                f"the training phase was fed in {many(first.seen.run.count, 'evaluation')} ({first.fed}): "
+                f"{many(layers, 'layer')} used the statistics of the evaluated batch, not the learned ones",
+                (
+                    Step(
+                        first.life.site(observed),
+                        "this layer then uses the statistics of the evaluated batch",
+                    ),
+                    Step(site, f"this run evaluates: {first.because}"),
+                ),
+            )
 
     def _fed(self, run: Run, verdict: Verdict, trace: Trace) -> Iterator[Finding]:
         for feed in run.feeds:

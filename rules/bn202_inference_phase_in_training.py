@@ -36,8 +36,9 @@ evaluation.
 
 ## Confirmed by
 
-In a train step the output must be the batch-statistics formula (RP1), and the moving statistics must move
-(RP2).
+`bnlint run`: in all training steps the output is the formula with the moving statistics (RP4), which are 0
+and 1 to the end (RP2), and the runs fed the phase. A False that was handed to the function which built the
+graph is a constant at run time and is reported as BN107.
 
 ## Known limits
 
@@ -52,6 +53,7 @@ inference, because freezing the statistics is common there. A layer whose own ca
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from bnlint.constants import (
     Passed,
@@ -70,6 +72,9 @@ from bnlint.remedies.flags import compared_mode, turned_over
 from bnlint.rule import Rule
 from bnlint.runs import training_runs
 from bnlint.trace import Feed, NormCall, Run, Trace, TrainStep
+
+if TYPE_CHECKING:
+    from bnlint.runtime.observed import Observed
 
 
 class InferencePhaseInTraining(Rule):
@@ -90,6 +95,26 @@ class InferencePhaseInTraining(Rule):
                     if finding.location not in seen:
                         seen.add(finding.location)
                         yield finding
+
+    def confirm(self, observed: Observed) -> Iterator[Finding]:
+        """Report each run once."""
+        from bnlint.runtime.lives import many
+        from bnlint.runtime.symptoms import Source, by_run, trained_in_inference
+
+        for site, wrong in by_run(trained_in_inference(observed, Source.FED), observed).items():
+            first = wrong[0]
+            yield self.finding(
+                site,
+                f"the inference phase was fed in {many(first.seen.run.count, 'training step')} ({first.fed}): "
+                f"{many(len(wrong), 'layer')} neither normalised nor learned the statistics",
+                (
+                    Step(
+                        first.life.site(observed),
+                        "this layer then uses its stored statistics, which did not move",
+                    ),
+                    Step(site, "this run trains the layer"),
+                ),
+            )
 
     def _fed(self, run: Run, step: TrainStep, calls: list[NormCall], trace: Trace) -> Iterator[Finding]:
         for feed in run.feeds:

@@ -40,8 +40,9 @@ phase has to come from the callers, which is a decision: then the fix is only sh
 
 ## Confirmed by
 
-In inference the output must not depend on the rest of the batch (RP3) and must be the formula with the moving
-statistics (RP4).
+`bnlint run`: the phase is a constant, and in a run that certainly evaluates the output is the formula with
+the statistics of the batch (RP4), as in every other run of the layer. A parameter that the layer did not get
+(BN205) and a True that a caller handed on (BN201) look the same at run time and are reported under this code.
 
 ## Known limits
 
@@ -56,6 +57,7 @@ use is BN201; a hand-written layer without moving statistics is BN105.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from bnlint.constants import built_in, misdirected, passed, untold
 from bnlint.dataflow import Const
@@ -65,6 +67,9 @@ from bnlint.remedies.flags import Phase, flags, mode_phase, placeholder_phase, t
 from bnlint.rule import Rule
 from bnlint.runs import norms_reached, optimized, training_runs
 from bnlint.trace import NormCall, Origin, Run, Trace
+
+if TYPE_CHECKING:
+    from bnlint.runtime.observed import Observed
 
 
 class TrainingFlagConstant(Rule):
@@ -94,6 +99,24 @@ class TrainingFlagConstant(Rule):
                     continue
                 seen |= {call.site, _source(call, phase)}
                 yield self._finding(call, phase, run, verdict, trace)
+
+    def confirm(self, observed: Observed) -> Iterator[Finding]:
+        """Report each place once, and what an argument scope tells once."""
+        from bnlint.runtime.lives import many, place_of
+        from bnlint.runtime.symptoms import Source, evaluated_by_batch, once
+
+        found = [wrong for wrong in evaluated_by_batch(observed, Source.CONSTANT) if wrong.life.always_batch]
+        for wrong in once(found, observed):
+            site, run = wrong.life.site(observed), wrong.seen.run
+            yield self.finding(
+                site,
+                f"`{wrong.life.layer.name}` was in training mode in {many(run.count, 'evaluation')}, as always: its "
+                "output depended on the rest of the evaluated batch",
+                (
+                    Step(site, "always in training mode"),
+                    Step(place_of(run, observed), f"this run evaluates with the layer: {wrong.because}"),
+                ),
+            )
 
     def _finding(self, call: NormCall, phase: Const, run: Run, verdict: Verdict, trace: Trace) -> Finding:
         steps = [Step(call.site, f"always in training mode: {_why(call)}")]

@@ -38,7 +38,9 @@ stands in the wrong place too.
 
 ## Confirmed by
 
-The effective mode of the layer (RP1), and the convergence of its statistics (RP5).
+`bnlint run`: where the flag became the decay, contrib's layer keeps all of its statistics, with a decay of
+exactly 1 and `is_training` left at its default, and no training step moved them (RP2, RP6). Where it became
+the axis, the layer was trained in inference mode, which is reported as BN107.
 
 ## Known limits
 
@@ -53,6 +55,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from bnlint.dataflow import Const
 from bnlint.findings import Applicability, Edit, Finding, Fix, Group, Location, NameArgument, Step
@@ -60,6 +63,9 @@ from bnlint.phase import misplaced_flag
 from bnlint.remedies.written import source
 from bnlint.rule import Rule
 from bnlint.trace import NormCall, Trace
+
+if TYPE_CHECKING:
+    from bnlint.runtime.observed import Observed
 
 _PHASES = {"tf.layers.batch_normalization": "training", "tf.contrib.layers.batch_norm": "is_training"}
 _NUMBERS = frozenset({"momentum", "epsilon"})
@@ -94,6 +100,19 @@ class PhasePassedPositionally(Rule):
                 (Step(where, f"this flag arrives as `{parameter}`"), Step(call.site, f"not as `{phase}`")),
                 _fix(call, parameter, phase, trace),
             )
+
+    def confirm(self, observed: Observed) -> Iterator[Finding]:
+        """Report each call once, of those where the flag became the decay."""
+        from bnlint.runtime.symptoms import Standstill, by_site, neglected, never_moved
+
+        for neglect in neglected(observed, Standstill.KEEPS_ALL):
+            for site, lives in by_site(neglect.lives, observed).items():
+                yield self.finding(
+                    site,
+                    f"{never_moved(lives, neglect.count)}: the decay is exactly 1, as `True` is, and `is_training` "
+                    "keeps its default",
+                    (Step(site, "the decay is 1 here"), Step(neglect.site, "trained here")),
+                )
 
 
 def _fix(call: NormCall, parameter: str, phase: str, trace: Trace) -> Fix:

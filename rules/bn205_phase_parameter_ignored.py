@@ -39,7 +39,8 @@ function.
 
 ## Confirmed by
 
-The effective mode of the layer in each phase (RP1).
+Nothing under this code: at run time the layer has a constant phase, wherever it could have come from. `bnlint
+run` shows the effective mode (RP1) and reports it as BN107 or BN203.
 
 ## Known limits
 

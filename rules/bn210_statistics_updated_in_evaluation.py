@@ -47,7 +47,8 @@ the fix is only shown: what fetches the update, or depends on it, may have other
 
 ## Confirmed by
 
-An evaluation must not move the moving statistics (RP2).
+`bnlint run`: an evaluation moved the moving statistics (RP2) while its output was the formula with them
+(RP4).
 
 ## Known limits
 
@@ -63,6 +64,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from bnlint.dataflow import Execution, Node, Op, Value, World
 from bnlint.findings import Applicability, Finding, Fix, Group, Location, MoveStatement, Step
@@ -71,6 +73,9 @@ from bnlint.remedies.written import Function, Source, bound, source
 from bnlint.rule import Rule
 from bnlint.runs import executions
 from bnlint.trace import NormCall, Run, Trace
+
+if TYPE_CHECKING:
+    from bnlint.runtime.observed import Observed
 
 _SHOWN = Fix(
     Applicability.DISPLAY,
@@ -109,6 +114,30 @@ class StatisticsUpdatedInEvaluation(Rule):
                 yield self.finding(
                     update.site, _MESSAGE, _steps(layer, update, reader, run), _fix(layer, trace)
                 )
+
+    def confirm(self, observed: Observed) -> Iterator[Finding]:
+        """Report each layer once."""
+        from bnlint.runtime.lives import lives, many, place_of
+        from bnlint.runtime.observed import Mode
+
+        seen: set[Location] = set()
+        for life in lives(observed):
+            site = life.site(observed)
+            for each in life.evaluations:
+                if each.passage.mode is Mode.MOVING and each.passage.moved and site not in seen:
+                    seen.add(site)
+                    runs = many(each.run.count, "evaluation")
+                    yield self.finding(
+                        site,
+                        f"{runs} moved the moving statistics of `{life.layer.name}` while using them: they take in the "
+                        "evaluation data",
+                        (
+                            Step(site, "normalised here with the moving statistics"),
+                            Step(
+                                place_of(each.run, observed), "evaluated here; the update runs all the same"
+                            ),
+                        ),
+                    )
 
 
 _MESSAGE = (

@@ -39,7 +39,10 @@ where the feed is not written as `{...}` for that run alone, or where the placeh
 
 ## Confirmed by
 
-The effective mode of the layer in each phase (RP1).
+`bnlint run`: the phase comes from a placeholder that the run did not feed, and the output is the formula with
+the moving statistics in training, or that with the statistics of the batch in a run that certainly evaluates
+(RP1, RP4). A run that fails for want of a value ends the program and is not reported again; a placeholder
+that is fed but reaches no layer leaves these with a constant phase, which is reported as BN107 or BN203.
 
 ## Known limits
 
@@ -54,6 +57,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 from bnlint.constants import built_in, misdirected, untold
 from bnlint.dataflow import Choice, Const, Node, Op, Unknown, Value, World, sources
@@ -66,6 +70,9 @@ from bnlint.rule import Rule
 from bnlint.runs import executions, norms_reached, training_runs
 from bnlint.trace import NormCall, Run, Trace, Updates
 from bnlint.words import is_phase_name
+
+if TYPE_CHECKING:
+    from bnlint.runtime.observed import Observed
 
 
 class PhaseNeverFed(Rule):
@@ -92,6 +99,35 @@ class PhaseNeverFed(Rule):
                 if finding.location not in seen:
                     seen.add(finding.location)
                     yield finding
+
+    def confirm(self, observed: Observed) -> Iterator[Finding]:
+        """Report a placeholder that no run feeds at its line, a run that forgets it at the run."""
+        from bnlint.runtime.lives import many, place_of
+        from bnlint.runtime.symptoms import Source, evaluated_by_batch, trained_in_inference
+
+        seen: set[Location] = set()
+        trained = [(wrong, "training step") for wrong in trained_in_inference(observed, Source.FORGOTTEN)]
+        evaluated = [(wrong, "evaluation") for wrong in evaluated_by_batch(observed, Source.FORGOTTEN)]
+        for wrong, what in (*trained, *evaluated):
+            run = place_of(wrong.seen.run, observed)
+            placeholder = wrong.seen.passage.phase_site or run
+            fed = any(each.run.fed for each in wrong.life.runs)
+            site = run if fed else placeholder
+            if site in seen:
+                continue
+            seen.add(site)
+            which = "this run does not feed" if fed else "no run feeds"
+            mode = "inference" if what == "training step" else "training"
+            yield self.finding(
+                site,
+                f"{which} the phase placeholder: `{wrong.life.layer.name}` was in {mode} mode in "
+                f"{many(wrong.seen.run.count, what)}",
+                (
+                    Step(placeholder, "the phase placeholder"),
+                    Step(wrong.life.site(observed), "tells this layer its phase"),
+                    Step(run, "not fed here"),
+                ),
+            )
 
     def _needed(self, placeholder: Node, call: NormCall, runs: list[Run], trace: Trace) -> Iterator[Finding]:
         if placeholder in trace.escaped or any(_feeds_otherwise(run, placeholder) for run in runs):

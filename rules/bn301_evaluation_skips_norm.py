@@ -42,8 +42,8 @@ Only shown: the evaluation has to be built with other layers, and with which sta
 
 ## Confirmed by
 
-The same layers must run in the training and in the inference graph (RP7), and the inference output must be the
-formula with the moving statistics (RP4).
+`bnlint run`: an evaluation executed operations with trained weights, and what training has between these
+weights and those before them was there, without the batch norm (RP7).
 
 ## Known limits
 
@@ -57,6 +57,7 @@ Paths with operations that the analysis does not know are left alone, and so are
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from bnlint.dataflow import Choice, Node, Op, Value, World
 from bnlint.findings import Applicability, Finding, Fix, Group, Location, Step
@@ -65,6 +66,9 @@ from bnlint.rule import Rule
 from bnlint.runs import executions, runs_training, training_runs
 from bnlint.trace import NormCall, Run, Save, Trace, TrainStep
 from bnlint.words import training_outcome
+
+if TYPE_CHECKING:
+    from bnlint.runtime.observed import Observed
 
 
 class EvaluationSkipsNorm(Rule):
@@ -79,6 +83,34 @@ class EvaluationSkipsNorm(Rule):
         """Report each evaluation path once, at its first operation that goes without."""
         yield from self._compared(trace)
         yield from self._built_for_training_only(trace)
+
+    def confirm(self, observed: Observed) -> Iterator[Finding]:
+        """Report each evaluation path once, at its first operation that goes without, if that is known."""
+        from bnlint.runtime.lives import lives, many, place_of, somewhere
+        from bnlint.runtime.symptoms import by_site
+
+        seen: set[Location] = set()
+        trained = {life.layer.key: life for life in lives(observed) if life.training}
+        for run in observed.evaluations():
+            skipped = [trained[key] for key in run.skipped if key in trained]
+            site = somewhere(observed, run.skips, run.site)
+            if not skipped or site in seen:
+                continue
+            seen.add(site)
+            layers = many(len(skipped), "batch-norm layer")
+            yield self.finding(
+                site,
+                f"{many(run.count, 'evaluation')} used the trained weights but skipped {layers} that "
+                "training has before them",
+                (
+                    *(
+                        Step(place, "training normalises here")
+                        for place in list(by_site(skipped, observed))[:3]
+                    ),
+                    Step(site, "the same weights, without the normalisation"),
+                    Step(place_of(run, observed), "which this run evaluates"),
+                ),
+            )
 
     def _compared(self, trace: Trace) -> Iterator[Finding]:
         training = _training_uses(trace)

@@ -45,7 +45,9 @@ shared either, where the layer has a name already, and where it is an object.
 
 ## Confirmed by
 
-The training and the inference graph must share the layer's variables (RP7).
+`bnlint run`: an evaluation used a layer that no training step ran and whose moving statistics are 0 and 1 to
+the end, while the one that training ran, of the same name but for the number at its end, was not executed
+(RP7).
 
 ## Known limits
 
@@ -59,13 +61,17 @@ A layer whose scope name is computed from something unknown is left alone.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 from bnlint.dataflow import Node, Op, World
-from bnlint.findings import Applicability, Finding, Fix, Group, SetKeyword, Step
+from bnlint.findings import Applicability, Finding, Fix, Group, Location, SetKeyword, Step
 from bnlint.paths import parting, segment_behind
 from bnlint.rule import Rule
 from bnlint.runs import executions, runs_training, training_runs
 from bnlint.trace import NormCall, Run, Save, Trace, TrainStep, Updates
+
+if TYPE_CHECKING:
+    from bnlint.runtime.observed import Observed
 
 
 class EvaluationBuildsOwnStatistics(Rule):
@@ -95,6 +101,28 @@ class EvaluationBuildsOwnStatistics(Rule):
                 if twin is not None:
                     yield self._finding(call, twin, run, trace)
                     break
+
+    def confirm(self, observed: Observed) -> Iterator[Finding]:
+        """Report the second layer, once for each place."""
+        from bnlint.runtime.lives import many, place_of
+        from bnlint.runtime.symptoms import untrained_twins
+
+        seen: set[Location] = set()
+        for life, evaluated, twin in untrained_twins(observed):
+            site = life.site(observed)
+            if site in seen:
+                continue
+            seen.add(site)
+            yield self.finding(
+                site,
+                f"{many(evaluated.run.count, 'evaluation')} used a second layer, `{life.layer.name}`, that was never "
+                f"trained and has its initial statistics; training uses `{twin.layer.name}`",
+                (
+                    Step(twin.site(observed), f"trained here as `{twin.layer.name}`"),
+                    Step(site, f"built again as `{life.layer.name}`"),
+                    Step(place_of(evaluated.run, observed), "evaluated here"),
+                ),
+            )
 
     def _finding(self, call: NormCall, twin: NormCall, run: Run, trace: Trace) -> Finding:
         steps = [

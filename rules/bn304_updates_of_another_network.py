@@ -41,7 +41,8 @@ Only shown: the statistics, and so the samples, change.
 
 ## Confirmed by
 
-The number of updates that one step of each optimizer makes (RP6).
+`bnlint run`: a train step moved the moving statistics of a layer (RP2) and not its scale or offset, which
+another step trains together with the statistics.
 
 ## Known limits
 
@@ -55,13 +56,17 @@ A list of variables that is not completely known is left alone.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from bnlint.dataflow import Op, World, execution
-from bnlint.findings import Applicability, Finding, Fix, Group, Step
+from bnlint.findings import Applicability, Finding, Fix, Group, Location, Step
 from bnlint.rule import Rule
 from bnlint.runs import executions, runs_training
 from bnlint.trace import CollectUpdates, NormCall, Trace, TrainStep
 from bnlint.updates import always_batch, changes, runs_of
+
+if TYPE_CHECKING:
+    from bnlint.runtime.observed import Observed
 
 
 class UpdatesOfAnotherNetwork(Rule):
@@ -99,6 +104,28 @@ class UpdatesOfAnotherNetwork(Rule):
                         "read the collection with the `scope` of the network that is trained",
                     ),
                 )
+
+    def confirm(self, observed: Observed) -> Iterator[Finding]:
+        """Report each train step once."""
+        from bnlint.runtime.lives import place_of_step
+        from bnlint.runtime.symptoms import moved_by_others
+
+        seen: set[Location] = set()
+        for life, other, own in moved_by_others(observed):
+            site = place_of_step(other.run, observed)
+            if site in seen:
+                continue
+            seen.add(site)
+            yield self.finding(
+                site,
+                f"this train step moved the moving statistics of `{life.layer.name}` and trained none of its weights: "
+                "they move with both steps",
+                (
+                    Step(life.site(observed), f"a layer of the other network: `{life.layer.name}`"),
+                    Step(place_of_step(own.run, observed), "that network is trained here"),
+                    Step(site, "and its updates also run with this step"),
+                ),
+            )
 
 
 def _updated(step: TrainStep, trace: Trace) -> list[NormCall]:

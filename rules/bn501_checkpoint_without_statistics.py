@@ -39,7 +39,8 @@ checkpoint must agree. It is only shown where the list is made in another way.
 
 ## Confirmed by
 
-A checkpoint is restored into a fresh model, which must compute the same (RP7).
+`bnlint run`: the variables that a checkpoint got or gave have none of the layer's moving statistics, no other
+checkpoint was complete, and the statistics had moved or were used for inference (RP7).
 
 ## Known limits
 
@@ -55,14 +56,18 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from bnlint.dataflow import Const, Context, Node, Op
-from bnlint.findings import Applicability, Edit, Finding, Fix, Group, ReplaceExpression, Step
+from bnlint.findings import Applicability, Edit, Finding, Fix, Group, Location, ReplaceExpression, Step
 from bnlint.phase import evaluations
 from bnlint.remedies.written import Source, source
 from bnlint.rule import Rule
 from bnlint.trace import NormCall, NormLayer, Save, Trace, TrainStep, Updates
 from bnlint.updates import updates_of, updates_run
+
+if TYPE_CHECKING:
+    from bnlint.runtime.observed import Observed
 
 
 class CheckpointWithoutStatistics(Rule):
@@ -95,6 +100,31 @@ class CheckpointWithoutStatistics(Rule):
                     ),
                     _fix(save, trace),
                 )
+
+    def confirm(self, observed: Observed) -> Iterator[Finding]:
+        """Report each saver once."""
+        from bnlint.runtime.lives import many, somewhere
+        from bnlint.runtime.symptoms import missed
+
+        if any(checkpoint.writes and not checkpoint.missing for checkpoint in observed.checkpoints):
+            return
+        seen: set[Location] = set()
+        for checkpoint in observed.checkpoints:
+            site = somewhere(observed, checkpoint.site)
+            lives = missed(checkpoint, observed)
+            if not lives or site in seen:
+                continue
+            seen.add(site)
+            what = "written" if checkpoint.writes else "read"
+            yield self.finding(
+                site,
+                f"a checkpoint was {what} that lacks the moving mean and variance of {many(len(lives), 'layer')}: a "
+                "model restored from it infers with the initial statistics",
+                (
+                    Step(lives[0].site(observed), "the layer keeps its moving statistics in variables"),
+                    Step(site, "its moving mean and variance are not in this checkpoint"),
+                ),
+            )
 
 
 def _use(save: Save, trace: Trace) -> Context | None:

@@ -37,7 +37,9 @@ The fix changes the shape of the statistics and with it that of stored checkpoin
 
 ## Confirmed by
 
-The moving statistics must have one value for each channel (RP8).
+`bnlint run`: a hand-written layer that normalised with the statistics of its batch (RP4) has one mean for
+each element of three axes or more, not one for each channel (RP8). Maps with a single positional axis are
+left alone, because a run does not show whether it is one.
 
 ## Known limits
 
@@ -51,12 +53,16 @@ Only inputs whose rank follows from a convolution and operations that keep it ar
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from bnlint.dataflow import Choice, Node, Op, Value
 from bnlint.findings import Applicability, Finding, Fix, Group, Location, Step
 from bnlint.handmade import Handmade, handmade
 from bnlint.rule import Rule
 from bnlint.trace import Trace
+
+if TYPE_CHECKING:
+    from bnlint.runtime.observed import Observed
 
 _SPATIAL = {"conv1d": 1, "conv2d": 2, "conv3d": 3, "convolution2d": 2}
 """How many positional axes the output of a convolution has."""
@@ -98,6 +104,28 @@ class MomentsOverWrongAxes(Rule):
                     Step(site, "and the maps are normalised with them"),
                 ),
                 Fix(Applicability.DISPLAY, f"take the moments over `[{axes}]` (channels last)"),
+            )
+
+    def confirm(self, observed: Observed) -> Iterator[Finding]:
+        """Report each place once."""
+        from bnlint.runtime.lives import lives, place_of_step
+        from bnlint.runtime.observed import Mode
+
+        seen: set[Location] = set()
+        for life in lives(observed):
+            site, layer, steps = life.site(observed), life.layer, life.trained_by(Mode.BATCH)
+            maps = layer.api.startswith("tf.nn.") and layer.axes[:1] == [1] and len(layer.axes) > 2
+            if not maps or not steps or site in seen:
+                continue
+            seen.add(site)
+            yield self.finding(
+                site,
+                f"`{layer.name}` normalised over the batch axis alone, with {layer.channels:,} means: every position "
+                "gets statistics of its own instead of every channel",
+                (
+                    Step(site, "the maps are normalised here"),
+                    Step(place_of_step(steps[0].run, observed), "and trained here"),
+                ),
             )
 
 

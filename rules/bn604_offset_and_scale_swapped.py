@@ -39,7 +39,8 @@ deviation it is only shown: which of the kept values are roots is a decision.
 
 ## Confirmed by
 
-In training the output must be that of the formula for the batch's mean and variance (RP4).
+`bnlint run`: the output of the training steps is the formula with the root of the variance in its place, and
+not the right one (RP4); or the scale began as zeros and the offset as ones.
 
 ## Known limits
 
@@ -55,6 +56,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from bnlint.dataflow import Choice, Const, Node, Op, Unknown, Value
 from bnlint.findings import (
@@ -73,6 +75,10 @@ from bnlint.remedies.written import is_plain, source
 from bnlint.rule import Rule
 from bnlint.trace import NormCall, Trace, Updates
 from bnlint.words import words
+
+if TYPE_CHECKING:
+    from bnlint.runtime.lives import Life
+    from bnlint.runtime.observed import Observed
 
 _SCALES = frozenset({"gamma", "scale", "gain"})
 _OFFSETS = frozenset({"beta", "offset", "shift"})
@@ -99,6 +105,17 @@ class OffsetAndScaleSwapped(Rule):
             if finding is not None:
                 seen.add(call.site)
                 yield finding
+
+    def confirm(self, observed: Observed) -> Iterator[Finding]:
+        """Report each place once."""
+        from bnlint.runtime.lives import lives
+
+        seen: set[Location] = set()
+        for life in lives(observed):
+            site, message = life.site(observed), _seen_wrong(life)
+            if message and site not in seen:
+                seen.add(site)
+                yield self.finding(site, message, (Step(site, "normalised here"),))
 
     def _swapped(self, call: NormCall, trace: Trace) -> Finding | None:
         first, second = _SLOTS.get(call.layer.api, ("offset", "scale"))
@@ -128,6 +145,24 @@ class OffsetAndScaleSwapped(Rule):
             (Step(root.site, "this is a standard deviation"), Step(call.site, "passed here as the variance")),
             Fix(Applicability.DISPLAY, "pass the variance itself"),
         )
+
+
+def _seen_wrong(life: Life) -> str:
+    """What is wrong with a layer that was trained, if it is one of these mistakes."""
+    from bnlint.runtime.observed import Mode
+
+    layer = life.layer
+    for seen in life.trained_by(Mode.NEITHER):
+        if seen.passage.suspect == "BN604":
+            return f"`{layer.name}` does not compute the formula: {seen.passage.instead}"
+    scale, offset = layer.initial_scale, layer.initial_offset
+    if life.training and scale is not None and offset is not None:
+        if scale.least == scale.most == 0 and offset.least == offset.most == 1:
+            return (
+                f"`{layer.name}` began with a scale of 0 and an offset of 1: they are in each other's place, and the "
+                "layer multiplies by what should be added"
+            )
+    return ""
 
 
 def _fix(call: NormCall, first: str, second: str, trace: Trace) -> Fix:

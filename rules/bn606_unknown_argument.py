@@ -38,7 +38,8 @@ where the word also reaches functions that may know it, and where no parameter i
 
 ## Confirmed by
 
-Building the graph raises `TypeError`.
+`bnlint run`: the program ended with the `TypeError` that names the function and the argument. What the
+function had in other versions is left alone.
 
 ## Known limits
 
@@ -54,7 +55,9 @@ from __future__ import annotations
 
 import ast
 import difflib
+import re
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from bnlint.findings import (
     Applicability,
@@ -70,6 +73,9 @@ from bnlint.findings import (
 from bnlint.remedies.written import source
 from bnlint.rule import Rule
 from bnlint.trace import Argument, Arguments, NormCall, Trace
+
+if TYPE_CHECKING:
+    from bnlint.runtime.observed import Observed
 
 _CHECKED = {
     "tf.layers.batch_normalization": "axis momentum epsilon center scale training trainable name reuse "
@@ -97,6 +103,10 @@ _ELSEWHERE = {
     "tf.nn.batch_norm_with_global_normalization": frozenset({"input", "mean", "variance"}),
 }
 """Keywords that base classes take, or that other versions had."""
+_RAISED = re.compile(
+    r"TypeError: (?:\w+\.)*?(\w+)(?:\.__init__)?\(\) got an unexpected keyword argument '(\w+)'"
+)
+"""What Python says about it: the function and the keyword."""
 
 
 class UnknownArgument(Rule):
@@ -130,6 +140,20 @@ class UnknownArgument(Rule):
                     (*steps, Step(site, f"and reaches `{call.layer.api}` here")),
                     _fix(argument, word, meant, trace),
                 )
+
+    def confirm(self, observed: Observed) -> Iterator[Finding]:
+        """Report the call that ended the program."""
+        found = _RAISED.search(observed.error) if observed.ended == "exception" else None
+        if found is None or observed.error_site is None:
+            return
+        function, word = found.groups()
+        apis = [api for api in _CHECKED if api.rpartition(".")[2] == function]
+        if apis and not any(word in _CHECKED[api].split() or word in _ELSEWHERE.get(api, ()) for api in apis):
+            yield self.finding(
+                observed.error_site,
+                f"`{function}` has no argument `{word}`: the call raised `TypeError`, which ended the program",
+                (Step(observed.error_site, f"`{word}` arrived here"),),
+            )
 
 
 def _fix(argument: Argument, word: str, meant: str | None, trace: Trace) -> Fix:

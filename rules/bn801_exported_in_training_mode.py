@@ -42,7 +42,7 @@ Only shown: the graph must be built a second time, in inference mode, and the ch
 
 ## Confirmed by
 
-The exported model must compute what the model computes in inference mode (RP9).
+`bnlint run`: the graph that was exported holds the layer with a phase that is fixed in training mode (RP1).
 
 ## Known limits
 
@@ -58,12 +58,16 @@ mode.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from bnlint.dataflow import Const, Op, World, execution
-from bnlint.findings import Applicability, Finding, Fix, Group, Step
+from bnlint.findings import Applicability, Finding, Fix, Group, Location, Step
 from bnlint.phase import deliberate
 from bnlint.rule import Rule
 from bnlint.trace import Export, NormCall, Origin, Trace, Updates
+
+if TYPE_CHECKING:
+    from bnlint.runtime.observed import Observed
 
 
 class ExportedInTrainingMode(Rule):
@@ -91,6 +95,29 @@ class ExportedInTrainingMode(Rule):
                         ),
                         Fix(Applicability.DISPLAY, "export a graph that is built anew in inference mode"),
                     )
+
+    def confirm(self, observed: Observed) -> Iterator[Finding]:
+        """Report each export once."""
+        from bnlint.runtime.lives import lives, many, somewhere
+        from bnlint.runtime.symptoms import is_meant
+
+        known = {life.layer.key: life for life in lives(observed)}
+        seen: set[Location] = set()
+        for export in observed.checkpoints:
+            site = somewhere(observed, export.site)
+            fixed = [known[key] for key in export.training_mode if key in known]
+            if not fixed or site in seen or any(map(is_meant, fixed)):
+                continue
+            seen.add(site)
+            yield self.finding(
+                site,
+                f"the exported graph has {many(len(fixed), 'layer')} fixed in training mode: it normalises with the "
+                "statistics of the batch that it is given",
+                (
+                    Step(fixed[0].site(observed), "normalised here, in training mode for ever"),
+                    Step(site, "exported here"),
+                ),
+            )
 
 
 def _exported(export: Export, trace: Trace) -> list[NormCall]:

@@ -17,6 +17,8 @@ COMMANDS = {
     "rule": "print the page of a rule",
     "rules": "print the table of rules",
     "config": "print which settings apply to a path, and where each comes from",
+    "run": "run a script under observation, and report what its normalisation layers did",
+    "verify": "run a model, and prove that its training and inference diverge as they must",
     "server": "serve editors (language server protocol over standard input and output)",
 }
 """What there is to do; each is a module of ``bnlint.cli.commands``."""

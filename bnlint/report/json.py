@@ -17,9 +17,14 @@ NEEDS_REPLACEMENTS = True
 
 def render(report: Report, style: Style) -> str:
     """The report as a JSON document."""
+    return json.dumps(document(report), indent=2) + "\n"
+
+
+def document(report: Report) -> dict[str, Any]:
+    """What the document holds."""
     summary = report.summary
     fingerprints = Fingerprints(report)
-    document = {
+    return {
         "version": VERSION,
         "findings": [_finding(finding, fingerprints) for finding in report.findings],
         "suppressed": [_suppressed(entry, fingerprints) for entry in report.suppressed],
@@ -38,7 +43,6 @@ def render(report: Report, style: Style) -> str:
             "seconds": round(summary.seconds, 3),
         },
     }
-    return json.dumps(document, indent=2) + "\n"
 
 
 def _finding(finding: Finding, fingerprints: Fingerprints) -> dict[str, Any]:

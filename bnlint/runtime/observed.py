@@ -74,9 +74,16 @@ class LayerSeen:
     updates: str = "in place"
     """Who moves the statistics: ``collected``, ``in place``, ``attribute``, ``by hand``, ``none``: the values of
     ``bnlint.trace.Updates``."""
+    updates_read: str = ""
+    """What the program did with the collection of the updates: ``never`` read it, read it ``too early``, or collected
+    them and left them ``unused``; empty when that is not known."""
     fused: bool = False
     initial_mean: Figures | None = None
     initial_variance: Figures | None = None
+    initial_scale: Figures | None = None
+    """Of gamma, when it was first seen."""
+    initial_offset: Figures | None = None
+    """Of beta."""
     last_mean: Figures | None = None
     last_variance: Figures | None = None
     batch_mean: Figures | None = None
@@ -84,6 +91,18 @@ class LayerSeen:
     batch_variance: Figures | None = None
     history: list[tuple[int, float, float]] = field(default_factory=list)
     """For the picture: training step, distance of r's mean from B's, distance of the variances; each relative to B."""
+    track: list[tuple[int, float, float, float, float]] = field(default_factory=list)
+    """For the picture: training step, r's mean, B's mean, r's variance, B's variance, all of one channel: the one whose
+    B was farthest from r in the first step that was looked at."""
+    divergence: float | None = None
+    """The largest difference between the output by B and the output by r for the input of the last sampled training
+    step, in standard deviations of the output by B: as in ``LayerFigures``."""
+    independence: float | None = None
+    """As in ``LayerFigures``; None when it was not measured."""
+    train_sample: list[float] = field(default_factory=list)
+    """For the picture: some outputs by B of the last sampled training step (at most 256)."""
+    inference_sample: list[float] = field(default_factory=list)
+    """The outputs by r for the same input at the same places."""
 
 
 @dataclass(slots=True)
@@ -97,6 +116,12 @@ class Passage:
     """The phase that the layer was given (true: training); None when there is none or it is not known."""
     origin: str = ""
     """How it got it: the values of ``bnlint.trace.Origin``."""
+    fixed: bool | None = None
+    """Whether the phase is a constant that no feed and no variable can change; None when that is not known."""
+    phase_site: Location | None = None
+    """The line that made the placeholder which tells the phase, or that set the phase of the whole program."""
+    trained: bool | None = None
+    """Whether the run changed the layer's own gamma or beta; None when it has none or it is not known."""
     moved: bool | None = None
     """Whether r changed during the run; None when it was not looked at."""
     momentum: float | None = None
@@ -114,6 +139,10 @@ class Passage:
     """Examples in the batch."""
     site: Location | None = None
     """The user's line that applied the layer."""
+    instead: str = ""
+    """What the layer does if neither formula fits, as a clause, where one of the usual mistakes fits."""
+    suspect: str = ""
+    """The code of the rule about that mistake."""
 
 
 @dataclass(slots=True)
@@ -137,8 +166,12 @@ class RunSeen:
     callers: list[Location] = field(default_factory=list)
     order: int = 0
     """When it first happened, counting runs."""
+    last: int = 0
+    """When it last happened, counting runs; 0 when that is not known."""
     step: Location | None = None
     """For training: the line that built the train step."""
+    skips: Location | None = None
+    """With ``skipped``: the line that built the first operation that goes without the layers, if it can be told."""
 
 
 @dataclass(slots=True)
@@ -168,6 +201,10 @@ class Observed:
     train_steps: int = 0
     ended: str = ""
     """How the script ended if not by itself: ``timeout``, ``memory``, ``max-steps``, ``exception``, ``signal 9`` …"""
+    error: str = ""
+    """The exception that ended it, as the last line of a traceback."""
+    error_site: Location | None = None
+    """The innermost line of the user's code in its traceback."""
     seconds: float = 0.0
     notes: list[str] = field(default_factory=list)
     """Sentences about what could not be observed, and why."""

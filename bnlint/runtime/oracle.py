@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from bnlint.runtime.observed import LayerFigures, Mode
+from bnlint.runtime.observed import Figures, LayerFigures, Mode
 
 Array = Any
 """A NumPy array; NumPy is not there where only ``bnlint check`` runs."""
@@ -143,8 +143,8 @@ def batch_statistics(x: Array, axes: Sequence[int], mask: Array = None) -> Stati
     if mask is not None:
         mask = numpy.asarray(mask, bool)
         mask = mask.reshape(mask.shape + (1,) * (numpy.ndim(x) - mask.ndim))
-        one = _channels_last(numpy.broadcast_to(mask, numpy.shape(x)), axes)[:, 0]
-        rows = rows[one]
+        counts = _channels_last(numpy.broadcast_to(mask, numpy.shape(x)), axes)[:, 0]
+        rows = rows[counts.astype(bool)]
     mean = rows.mean(axis=0, dtype=numpy.float64)
     # Row by row in blocks: one float64 copy of a large activation would be the peak of the memory.
     total = numpy.zeros_like(mean)
@@ -164,7 +164,7 @@ def normalise(
     """gamma (x - mean) / sqrt(variance + epsilon) + beta, in float64; a gamma or beta of None is 1 or 0."""
     import numpy
 
-    along = _spread(numpy.ndim(x), axes)
+    along = spread(numpy.ndim(x), axes)
     scale = 1.0 / numpy.sqrt(numpy.asarray(variance, numpy.float64) + epsilon)
     if gamma is not None:
         scale = scale * numpy.asarray(gamma, numpy.float64).reshape(numpy.shape(scale))
@@ -195,7 +195,7 @@ def magnitude(
     """
     import numpy
 
-    along = _spread(numpy.ndim(x), axes)
+    along = spread(numpy.ndim(x), axes)
     others = tuple(axis for axis in range(numpy.ndim(x)) if axis not in _positive(numpy.ndim(x), axes))
     scale = 1.0 / numpy.sqrt(numpy.maximum(numpy.asarray(variance, numpy.float64) + epsilon, _SMALLEST))
     if gamma is not None:
@@ -310,9 +310,9 @@ def error_of(
         size = magnitude(x, mean, variance, gamma, beta, epsilon, axes)
         cancellation: Any = 0.0
         if one_pass:
-            along = _spread(numpy.ndim(x), axes)
-            spread = numpy.asarray(variance, numpy.float64) + epsilon
-            cancellation = along((numpy.asarray(mean, numpy.float64) ** 2 + spread) / spread)
+            along = spread(numpy.ndim(x), axes)
+            divisor = numpy.asarray(variance, numpy.float64) + epsilon
+            cancellation = along((numpy.asarray(mean, numpy.float64) ** 2 + divisor) / divisor)
         bound = numpy.broadcast_to(tolerance(dtype, count, size, cancellation), expected.shape)
         bound = numpy.maximum(bound, _SMALLEST)
         error = numpy.abs(numpy.asarray(y, numpy.float64) - expected) / bound
@@ -352,7 +352,7 @@ def _positive(rank: int, axes: Sequence[int]) -> tuple[int, ...]:
     return tuple(axis % rank for axis in axes)
 
 
-def _spread(rank: int, axes: Sequence[int]) -> Any:
+def spread(rank: int, axes: Sequence[int]) -> Any:
     """A function that gives a vector over the channels the rank of the input."""
     import numpy
 
@@ -385,3 +385,15 @@ def _channels_last(x: Array, axes: Sequence[int]) -> Array:
     positions = _positive(x.ndim, axes)
     x = numpy.moveaxis(x, positions, range(x.ndim - len(positions), x.ndim))
     return x.reshape(-1, math.prod(x.shape[x.ndim - len(positions) :]))
+
+
+def figures(values: Array) -> Figures:
+    """A vector in short."""
+    import numpy
+
+    values = numpy.asarray(values, numpy.float64).reshape(-1)
+    if values.size == 0:
+        return Figures(0.0, 0.0, 0.0)
+    return Figures(
+        float(values.mean()), float(values.min()), float(values.max()), [float(value) for value in values[:8]]
+    )

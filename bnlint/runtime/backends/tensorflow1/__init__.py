@@ -1,0 +1,48 @@
+"""TensorFlow 1 graphs: watches layers being built and sessions being run.
+
+- ``graph``: questions asked of a graph; ``applied``: the norms in it.
+- ``capture``, with ``layers``, ``slim`` and ``handmade``: what the script builds, noted while it builds it.
+- ``session``: what each run executes, and what it is for; ``plan`` is worked out once for each kind of run.
+- ``look``: what a run did with each layer, told by the oracle.
+- ``paths``: which norms lie before which weights.
+- ``keeping``: checkpoints and exports; ``imported``: graphs that are read from files.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bnlint.runtime.backends.tensorflow1.capture import Capture
+    from bnlint.runtime.script.recorder import Recorder
+
+_captures: dict[int, Capture] = {}
+
+
+def capture_of(recorder: Recorder) -> Capture:
+    """What notes the norms for a recorder."""
+    from bnlint.runtime.backends.tensorflow1.capture import Capture
+
+    return _captures.setdefault(id(recorder), Capture(recorder))
+
+
+def observe(recorder: Recorder) -> None:
+    """Patch TensorFlow, which has been imported."""
+    import tensorflow
+
+    from bnlint.runtime.backends.tensorflow1 import handmade, imported, keeping, optimizers, session, told
+
+    recorder.framework("tensorflow", str(tensorflow.__version__))
+    capture = capture_of(recorder)
+    handmade.observe(capture)
+    optimizers.observe(capture)
+    session.observe(capture)
+    keeping.observe(capture)
+    imported.observe(capture)
+    told.observe(recorder)
+    if "tf_keras" in sys.modules:
+        from bnlint.runtime.backends.tensorflow1 import layers
+
+        layers.observe(capture)
+        told.observe_keras(recorder)

@@ -1,0 +1,115 @@
+"""What was seen of a running script, as JSON and back without loss."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import enum
+import functools
+import json
+import math
+import os
+import types
+import typing
+from pathlib import Path
+from typing import Any
+
+from bnlint.errors import UserError
+from bnlint.runtime.observed import Observed
+
+VERSION = 1
+"""Changes when an older reader would misunderstand a newer file."""
+
+
+@dataclasses.dataclass(slots=True)
+class Entry:
+    """What the child tells the parent."""
+
+    observed: Observed
+    refused: str = ""
+    """A sentence that says why nothing could be observed, if so."""
+
+
+def write(path: str | Path, observed: Observed, refused: str = "") -> None:
+    """Write the file as a whole: whoever reads it at any time finds the old or the new state."""
+    text = json.dumps({"version": VERSION, "refused": refused, "observed": to_plain(observed)})
+    beside = f"{path}.{os.getpid()}.new"
+    try:
+        with open(beside, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.replace(beside, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(beside)
+        raise
+
+
+def read(path: str | Path) -> Entry | None:
+    """Read what the child wrote; None if it wrote nothing."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            plain = json.load(file)
+    except FileNotFoundError:
+        return None
+    return Entry(from_plain(plain["observed"], Observed), plain["refused"])
+
+
+def read_evidence(path: str | Path) -> Observed:
+    """Read what ``bnlint run --evidence`` wrote.
+
+    Raises UserError if it is not such a file.
+    """
+    try:
+        entry = read(path)
+    except OSError as error:
+        raise UserError(f"The evidence {path} cannot be read ({error.strerror}).") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            f"{path} is not what `bnlint run --evidence` writes. Run the script again and name its file."
+        ) from error
+    if entry is None:
+        raise UserError(f"There is no evidence at {path}. `bnlint run --evidence {path} SCRIPT` writes it.")
+    return entry.observed
+
+
+def to_plain(value: Any) -> Any:
+    """The value as what JSON has; numbers that JSON does not have become words."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: to_plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, enum.Enum):
+        return value.value
+    if isinstance(value, dict):
+        return {str(key): to_plain(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [to_plain(each) for each in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    return value
+
+
+def from_plain(value: Any, kind: Any) -> Any:
+    """The inverse, given the type of what it was."""
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin in (typing.Union, types.UnionType):
+        if value is None:
+            return None
+        return from_plain(value, next(each for each in arguments if each is not type(None)))
+    if origin is list:
+        return [from_plain(each, arguments[0]) for each in value]
+    if origin is tuple:
+        return tuple(from_plain(each, one) for each, one in zip(value, arguments, strict=True))
+    if origin is dict:
+        return {key: from_plain(each, arguments[1]) for key, each in value.items()}
+    if kind is float:
+        return float(value)
+    if isinstance(kind, type) and issubclass(kind, enum.Enum):
+        return kind(value)
+    if isinstance(kind, type) and dataclasses.is_dataclass(kind):
+        hints = _hints(kind)
+        return kind(**{name: from_plain(each, hints[name]) for name, each in value.items()})
+    return value
+
+
+@functools.cache
+def _hints(kind: Any) -> dict[str, Any]:
+    return typing.get_type_hints(kind)

@@ -1,0 +1,79 @@
+"""Which backends watch which framework, and how they are called when it is imported."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from collections.abc import Sequence
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bnlint.runtime.script.recorder import Recorder
+
+WATCHERS = {
+    "tensorflow": ("bnlint.runtime.backends.tensorflow1",),
+    "tf_slim": ("bnlint.runtime.backends.tensorflow1.slim",),
+}
+"""By the framework's top-level module, modules with a function ``observe(recorder)``. It is called once, when the
+framework has been imported, before the user's next line."""
+
+
+def watch(recorder: Recorder) -> None:
+    """Let the backends know when their framework is imported; one that is there already counts, too."""
+    waiting = []
+    for framework in WATCHERS:
+        if framework in sys.modules:
+            _start(framework, recorder)
+        else:
+            waiting.append(framework)
+    sys.meta_path.insert(0, _Waiting(waiting, recorder))
+
+
+def _start(framework: str, recorder: Recorder) -> None:
+    for name in WATCHERS[framework]:
+        importlib.import_module(name).observe(recorder)
+
+
+class _Waiting(MetaPathFinder):
+    """Finds nothing by itself; it lets the others find, and adds something to do after the import."""
+
+    def __init__(self, frameworks: list[str], recorder: Recorder) -> None:
+        self._frameworks = frameworks
+        self._recorder = recorder
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """The place that the others know, with a loader that does one thing more."""
+        if fullname not in self._frameworks or not self._recorder.active:
+            return None
+        self._frameworks.remove(fullname)
+        spec = importlib.util.find_spec(fullname)
+        if spec is not None and spec.loader is not None:
+            spec.loader = _Then(spec.loader, fullname, self._recorder)
+        return spec
+
+
+class _Then(Loader):
+    def __init__(self, loader: Loader, framework: str, recorder: Recorder) -> None:
+        self._loader = loader
+        self._framework = framework
+        self._recorder = recorder
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._loader, name)
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        return self._loader.create_module(spec)
+
+    def exec_module(self, module: ModuleType) -> None:
+        self._loader.exec_module(module)
+        # What is deferred by bnlint must not be seen by the framework.
+        module.__loader__ = self._loader
+        if module.__spec__ is not None:
+            module.__spec__.loader = self._loader
+        _start(self._framework, self._recorder)

@@ -1,0 +1,72 @@
+"""What the user's code around a line is called: the weakest evidence, and often all there is about what a run is for.
+
+It is read from the source by the indentation of ``def`` and ``class``, which works for Python 2 as well.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Iterable, Iterator
+
+from bnlint.findings import Location
+from bnlint.words import EVALUATING, TRAINING, words
+
+_DEFINITION = re.compile(r"(\s*)(?:async\s+)?(?:def|class)\s+(\w+)")
+
+
+def names(place: Location) -> list[str]:
+    """The functions and classes around a line, innermost first, and the module."""
+    found = []
+    lines = _lines(place.path) if place.cell is None else ()
+    if 0 < place.line <= len(lines):
+        depth = _depth(lines[place.line - 1])
+        for line in reversed(lines[: place.line - 1]):
+            match = _DEFINITION.match(line)
+            if match is not None and _depth(line) < depth:
+                found.append(match.group(2))
+                depth = _depth(line)
+    return [*found, place.path.rpartition("/")[2].partition(".")[0]]
+
+
+def text(place: Location) -> str:
+    """The whole lines of a place."""
+    lines = _lines(place.path) if place.cell is None else ()
+    return "\n".join(lines[place.line - 1 : place.end_line])
+
+
+def sign_of_evaluation(places: Iterable[Location]) -> str:
+    """What the lines that lead to a run say about it, if they say that it evaluates; innermost first."""
+    for place in places:
+        parts = set(words(text(place)))
+        if parts & EVALUATING:
+            return f"line {place.line} is about `{sorted(parts & EVALUATING)[0]}`"
+        for name in names(place):
+            parts = set(words(name))
+            if parts & TRAINING:
+                return ""
+            if parts & EVALUATING:
+                return f"it runs in `{name}`"
+    return ""
+
+
+def all_names(places: Iterable[Location | None]) -> Iterator[str]:
+    """Everything that is around some lines."""
+    for place in places:
+        if place is not None:
+            yield from names(place)
+
+
+def _depth(line: str) -> int:
+    expanded = line.expandtabs()
+    return len(expanded) - len(expanded.lstrip())
+
+
+@functools.lru_cache(maxsize=64)
+def _lines(path: str) -> tuple[str, ...]:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return tuple(file.read().splitlines())
+    except OSError:
+        # The source may be elsewhere by now; what is not known is no evidence.
+        return ()

@@ -1,0 +1,338 @@
+"""What several rules ask of a program that was run: which layers stood still, which ran in the wrong mode, and why.
+
+Every question is answered for what is beyond doubt only. Answers that could have a cause in common leave each other's
+layers out, so that one cause is reported by one rule.
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from bnlint.findings import Location, Step
+from bnlint.phase import deliberate
+from bnlint.runtime.lives import Life, Seen, lives, many, place_of, somewhere
+from bnlint.runtime.observed import CheckpointSeen, Mode, Observed, Purpose, RunSeen
+from bnlint.runtime.surroundings import all_names, sign_of_evaluation, text
+from bnlint.words import META_LEARNING
+
+_STEPS_THAT_TELL = 2
+"""With fewer training steps, too little was seen to say that something never happens."""
+
+
+# Statistics that stand still.
+
+
+class Standstill(enum.Enum):
+    """Why the statistics of a layer that was trained with batch statistics never moved."""
+
+    NOT_TRAINABLE = "it is not trainable and makes no updates"
+    KEEPS_ALL = "a flag in the place of the decay keeps all of them"
+    ON_LAYER = "its updates hang on the layer"
+    BY_HAND = "its updates are the program's own"
+    NEVER_READ = "nothing reads the collection of its updates"
+    TOO_EARLY = "the collection of its updates was read before"
+    UNUSED = "its updates were collected"
+
+
+_SAID = re.compile(r"\b(is_)?training\s*=\s*True\b")
+_READ = {"too early": Standstill.TOO_EARLY, "unused": Standstill.UNUSED}
+_KEPT = {"attribute": Standstill.ON_LAYER, "by hand": Standstill.BY_HAND}
+
+
+def standstill(life: Life) -> Standstill | None:
+    """Why the statistics of a layer never moved; None if they moved, or if it is not beyond doubt."""
+    layer, training = life.layer, life.trained_by(Mode.BATCH)
+    if waits_for_phase(life):
+        return Standstill.ON_LAYER
+    steps = sum(seen.run.count for seen in training)
+    if not layer.has_statistics or not life.over_batch or life.moved is not False or steps < _STEPS_THAT_TELL:
+        return None
+    if layer.momentum == 1:
+        # Exactly 1 is asked for on purpose, or it is True.
+        by_default = all(seen.passage.origin == "default" for seen in training)
+        return Standstill.KEEPS_ALL if by_default and layer.api == "tf.contrib.layers.batch_norm" else None
+    if any(seen.passage.updates for seen in training):
+        return None
+    if not layer.trainable:
+        return Standstill.NOT_TRAINABLE
+    if any(_is_constant(seen) and _wants_batch(life, seen) for seen in training):
+        return None
+    if layer.updates == "collected":
+        return _READ.get(layer.updates_read, Standstill.NEVER_READ)
+    return _KEPT.get(layer.updates)
+
+
+def _wants_batch(life: Life, seen: Seen) -> bool:
+    """Whether batch statistics in every phase are meant: said at the layer, or the way of meta-learning."""
+    sign = _sign(life, seen.run)
+    said = life.layer.site is not None and _SAID.search(text(life.layer.site)) is not None
+    return sign is not None and (said or (seen.passage.origin == "default" and sign in META_LEARNING))
+
+
+def waits_for_phase(life: Life) -> bool:
+    """Whether a Keras layer was trained in inference mode because it waits for a learning phase that nobody feeds."""
+    return life.layer.updates == "attribute" and any(
+        seen.passage.origin == "context" and seen.passage.fixed is False and not seen.run.fed
+        for seen in stuck_in_inference(life)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Neglect:
+    """A train step and the layers that stood still in it for one reason."""
+
+    site: Location
+    lives: list[Life]
+    count: int
+    """How often it ran."""
+    run: RunSeen
+
+    def steps(self, observed: Observed, built: str, trained: str) -> tuple[Step, ...]:
+        """The places, told by clauses."""
+        steps = [Step(place, built) for place in list(by_site(self.lives, observed))[:3]]
+        steps.append(Step(self.site, trained))
+        place = place_of(self.run, observed)
+        return tuple(steps) if place == self.site else (*steps, Step(place, "the train step runs here"))
+
+    def message(self, because: str) -> str:
+        """How many layers, how many steps, and why."""
+        return f"{never_moved(self.lives, self.count)}: {because}"
+
+
+def never_moved(still: list[Life], count: int) -> str:
+    """The figures, as a clause."""
+    return (
+        f"the moving statistics of {many(len(still), 'layer')} never moved in {many(count, 'training step')}"
+    )
+
+
+def neglected(observed: Observed, reason: Standstill) -> list[Neglect]:
+    """The train steps with layers that stood still for a reason."""
+    found: dict[Location, Neglect] = {}
+    for life in lives(observed):
+        if standstill(life) is reason:
+            steps = life.trained_by(Mode.BATCH) or stuck_in_inference(life)
+            run = next((seen for seen in steps if seen.passage.trained), steps[0]).run
+            site = somewhere(observed, run.step, run.site, life.layer.site)
+            count = sum(seen.run.count for seen in steps)
+            found.setdefault(site, Neglect(site, [], count, run)).lives.append(life)
+    return list(found.values())
+
+
+# The wrong mode.
+
+
+class Source(enum.Enum):
+    """Where a layer has its phase from."""
+
+    FED = "a feed"
+    CONSTANT = "a constant"
+    CONTEXT = "the learning phase, fixed for the whole program"
+    FORGOTTEN = "the default of a placeholder that this run does not feed"
+    UNKNOWN = "not known"
+
+
+@dataclass(frozen=True, slots=True)
+class Wrong:
+    """A layer in a run in whose purpose its mode is wrong."""
+
+    life: Life
+    seen: Seen
+    because: str = ""
+    """Why the run is an evaluation, if it is one."""
+
+    @property
+    def fed(self) -> str:
+        """The phase as it was fed."""
+        return ", ".join(f"{name}: {value}" for name, value in sorted(self.seen.run.fed.items()))
+
+
+def source(seen: Seen) -> Source:
+    """Where a layer has its phase from in a run."""
+    passage = seen.passage
+    if _is_constant(seen):
+        if passage.origin == "context":
+            return Source.CONTEXT
+        return Source.CONSTANT if passage.origin in ("default", "argument", "scope") else Source.UNKNOWN
+    if passage.fixed is False and seen.run.fed:
+        return Source.FED
+    if passage.fixed is False and passage.phase_site is not None:
+        return Source.FORGOTTEN
+    return Source.UNKNOWN
+
+
+def stuck_in_inference(life: Life) -> list[Seen]:
+    """The training steps of a layer that was trained from scratch, and in inference mode only."""
+    if not life.layer.trainable or not life.layer.has_statistics or not life.is_fresh or life.moved:
+        return []
+    modes = {seen.passage.mode for seen in life.training}
+    if modes - {Mode.MOVING, Mode.BOTH, Mode.UNKNOWN}:
+        return []
+    return [seen for seen in life.trained_by(Mode.MOVING) if seen.passage.declared is not True]
+
+
+def trained_in_inference(observed: Observed, where: Source) -> Iterator[Wrong]:
+    """The layers that were trained in inference mode for a reason, in a program that reads no checkpoint."""
+    if _restores(observed):
+        return
+    for life in lives(observed):
+        steps = stuck_in_inference(life)
+        if steps and not waits_for_phase(life) and source(steps[0]) is where:
+            yield Wrong(life, steps[0])
+
+
+def evaluated_by_batch(observed: Observed, where: Source) -> Iterator[Wrong]:
+    """The evaluations in which a layer with moving statistics used those of the batch, for a reason."""
+    for life in lives(observed):
+        for wrong in _evaluated_by_batch(life, observed):
+            if life.layer.has_statistics and source(wrong.seen) is where:
+                yield wrong
+
+
+def evaluated_without_statistics(observed: Observed) -> Iterator[tuple[Wrong, Seen | None]]:
+    """The evaluations of layers without moving statistics, with a step that trained them if there is one."""
+    for life in lives(observed):
+        if not life.layer.has_statistics:
+            trained = next(iter(life.trained_by(Mode.BATCH)), None)
+            for wrong in _evaluated_by_batch(life, observed):
+                if trained is not None or _restores(observed):
+                    yield wrong, trained
+
+
+def _evaluated_by_batch(life: Life, observed: Observed) -> Iterator[Wrong]:
+    for seen in life.evaluations if life.over_batch else ():
+        if seen.passage.mode is Mode.BATCH and seen.passage.declared is not False:
+            because = evidence(seen.run, observed)
+            if because and not is_meant(life, seen.run):
+                yield Wrong(life, seen, because)
+
+
+def evidence(run: RunSeen, observed: Observed) -> str:
+    """Why a run that changes no weights is an evaluation and no look at the training; empty if that is in doubt."""
+    training = observed.training()
+    declares = run.api.rpartition(".")[2]
+    if declares in ("evaluate", "predict"):
+        return f"`{declares}` says so"
+    sign = sign_of_evaluation(_places(run))
+    if sign and not any(sign_of_evaluation(_places(other)) for other in training):
+        return sign
+    ends = [other.last for other in training]
+    if training and all(ends) and run.order > max(ends) and not observed.ended:
+        return "it comes after the last training step"
+    return "the program reads a checkpoint and never trains" if not training and _restores(observed) else ""
+
+
+def is_meant(life: Life, run: RunSeen | None = None) -> bool:
+    """Whether names around a layer, or around a run of it, say that batch statistics are meant."""
+    return _sign(life, run) is not None
+
+
+def _sign(life: Life, run: RunSeen | None) -> str | None:
+    places = [life.layer.site, *life.layer.callers, *(_places(run) if run is not None else ())]
+    return deliberate((), [life.layer.name, *all_names(places)])
+
+
+# Whole programs.
+
+
+def untrained_twins(observed: Observed) -> Iterator[tuple[Life, Seen, Life]]:
+    """The layers that only evaluations run, with initial statistics, where training runs one that differs from it by
+    the number at the end of its name alone, and that is not run there."""
+    known = lives(observed)
+    for life in known:
+        if not life.is_fresh or life.moved or any(seen.run.purpose is Purpose.TRAIN for seen in life.runs):
+            continue
+        for seen in life.evaluations:
+            there = {passage.layer for passage in seen.run.passages}
+            for twin in known:
+                if (
+                    seen.passage.mode is Mode.MOVING
+                    and twin.layer.key not in there
+                    and twin.layer.channels == life.layer.channels
+                    and twin.layer.name != life.layer.name
+                    and _without_number(twin.layer.name) == _without_number(life.layer.name)
+                    and any(step.run.order < seen.run.last for step in twin.training)
+                ):
+                    yield life, seen, twin
+                    break
+
+
+def moved_by_others(observed: Observed) -> Iterator[tuple[Life, Seen, Seen]]:
+    """The layers whose statistics are moved by a train step that does not train them, that step, and their own."""
+    for life in lives(observed):
+        moving = [seen for seen in life.runs if seen.run.purpose is Purpose.TRAIN and seen.passage.moved]
+        own = next((seen for seen in moving if seen.passage.trained is True), None)
+        for seen in moving:
+            wanted = not _is_constant(seen) or seen.passage.origin != "argument"
+            if own is not None and seen.passage.trained is False and wanted:
+                yield life, seen, own
+
+
+def missed(checkpoint: CheckpointSeen, observed: Observed) -> list[Life]:
+    """The layers whose statistics a checkpoint lacks and that need them from there."""
+    found = [life for life in lives(observed) if life.layer.key in checkpoint.missing]
+    if checkpoint.writes:
+        return [life for life in found if life.moved or life.inference is not None]
+    if observed.training():
+        return []
+    return [life for life in found if life.is_fresh and life.inference is not None]
+
+
+def share_kept(life: Life) -> float | None:
+    """The share of the statistics that one update keeps, as measured; None if it is not known."""
+    shares = [seen.passage.momentum for seen in life.training if seen.passage.moved and seen.passage.momentum]
+    return shares[0] if shares else None
+
+
+def count_of_updates(life: Life) -> int:
+    """How many updates the training made."""
+    return round(
+        sum(seen.run.count * (seen.passage.updates or 1) for seen in life.training if seen.passage.moved)
+    )
+
+
+# Small questions.
+
+
+def by_site(some: Iterable[Life], observed: Observed) -> dict[Location, list[Life]]:
+    """The layers by where they were built."""
+    found: dict[Location, list[Life]] = {}
+    for life in some:
+        found.setdefault(life.site(observed), []).append(life)
+    return found
+
+
+def by_run(wrong: Iterable[Wrong], observed: Observed) -> dict[Location, list[Wrong]]:
+    """What is wrong by where it was run."""
+    found: dict[Location, list[Wrong]] = {}
+    for each in wrong:
+        found.setdefault(place_of(each.seen.run, observed), []).append(each)
+    return found
+
+
+def once(wrong: Iterable[Wrong], observed: Observed) -> list[Wrong]:
+    """The first of each place where a layer is built, and of all layers that an argument scope may tell."""
+    found: dict[object, Wrong] = {}
+    for each in wrong:
+        in_scope = each.seen.passage.origin == "scope"
+        found.setdefault("scope" if in_scope else each.life.site(observed), each)
+    return list(found.values())
+
+
+def _is_constant(seen: Seen) -> bool:
+    return seen.passage.fixed is True or (seen.passage.fixed is None and seen.passage.origin == "default")
+
+
+def _restores(observed: Observed) -> bool:
+    return any(not checkpoint.writes for checkpoint in observed.checkpoints)
+
+
+def _places(run: RunSeen) -> list[Location]:
+    return [place for place in (run.site, *run.callers) if place is not None]
+
+
+def _without_number(name: str) -> str:
+    return re.sub(r"_\d+$", "", name)

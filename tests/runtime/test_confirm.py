@@ -1,0 +1,538 @@
+"""What each rule says about a program that was run: hand-made observations, one that confirms the bug and some that
+only look like it. Whatever is confirmed is confirmed by one rule."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from bnlint.findings import Finding, Location
+from bnlint.registry import rules
+from bnlint.runtime.observed import (
+    CheckpointSeen,
+    Figures,
+    LayerSeen,
+    Mode,
+    Observed,
+    Passage,
+    Purpose,
+    RunSeen,
+)
+
+TRAINED, RAN, TESTED, SAVED, PHASE, FIRST = 50, 60, 70, 80, 5, 40
+
+
+def at(line: int, path: str = "model.py") -> Location:
+    return Location(path, line, 1, line, 20)
+
+
+def same(value: float) -> Figures:
+    return Figures(value, value, value, [value] * 4)
+
+
+def layer(key: str = "bn", line: int = 10, *, moved: bool = True, **more: object) -> LayerSeen:
+    """A collected layer; its statistics were 0 and 1 at first, and 2 and 4 at last if they moved."""
+    seen = LayerSeen(
+        key=key,
+        name=key,
+        api="tf.contrib.layers.batch_norm",
+        framework="tensorflow",
+        site=at(line),
+        channels=8,
+        axes=[1],
+        momentum=0.99,
+        updates="collected",
+        initial_mean=same(0.0),
+        initial_variance=same(1.0),
+        last_mean=same(2.0 if moved else 0.0),
+        last_variance=same(4.0 if moved else 1.0),
+        batch_mean=same(2.0),
+        batch_variance=same(4.0),
+    )
+    return replace(seen, **more)  # type: ignore[arg-type]
+
+
+def train(*passages: Passage, **more: object) -> RunSeen:
+    run = RunSeen(
+        "train", at(RAN), "tf.Session.run", Purpose.TRAIN, count=3001, passages=list(passages), order=1,
+        last=3001, step=at(TRAINED),
+    )  # fmt: skip
+    return replace(run, **more)  # type: ignore[arg-type]
+
+
+def evaluate(*passages: Passage, **more: object) -> RunSeen:
+    run = RunSeen(
+        "test", at(TESTED), "tf.Session.run", Purpose.EVALUATE, count=7, passages=list(passages), order=3002,
+        last=3008,
+    )  # fmt: skip
+    return replace(run, **more)  # type: ignore[arg-type]
+
+
+def learns(key: str = "bn", **more: object) -> Passage:
+    """In training: by the batch, and the statistics move."""
+    passage = Passage(
+        key, Mode.BATCH, declared=True, origin="argument", fixed=False, trained=True, moved=True, momentum=0.99,
+        updates=1, samples=40,
+    )  # fmt: skip
+    return replace(passage, **more)  # type: ignore[arg-type]
+
+
+def stays(key: str = "bn", **more: object) -> Passage:
+    """In training: by the batch, and the statistics do not move."""
+    return replace(learns(key, moved=False, momentum=None, updates=0), **more)  # type: ignore[arg-type]
+
+
+def asleep(key: str = "bn", **more: object) -> Passage:
+    """In training: by the moving statistics."""
+    return replace(stays(key, mode=Mode.MOVING, declared=False), **more)  # type: ignore[arg-type]
+
+
+def infers(key: str = "bn", **more: object) -> Passage:
+    """In an evaluation: by the moving statistics, as it should be."""
+    passage = Passage(
+        key, Mode.MOVING, declared=False, origin="argument", fixed=False, moved=False, samples=5
+    )
+    return replace(passage, **more)  # type: ignore[arg-type]
+
+
+def by_batch(key: str = "bn", **more: object) -> Passage:
+    """In an evaluation: by the batch."""
+    return replace(infers(key, mode=Mode.BATCH, declared=True), **more)  # type: ignore[arg-type]
+
+
+def observed(layers: list[LayerSeen], *runs: RunSeen, **more: object) -> Observed:
+    found = Observed("train.py", {"tensorflow": "2.21"}, layers, list(runs), train_steps=3001)
+    return replace(found, **more)  # type: ignore[arg-type]
+
+
+def confirmed(seen: Observed) -> list[Finding]:
+    return [finding for rule in rules() for finding in rule.confirm(seen)]
+
+
+def codes(seen: Observed) -> list[str]:
+    return [finding.code for finding in confirmed(seen)]
+
+
+STILL = {"moved": False}
+FED, FED_OFF = {"is_training": "True"}, {"is_training": "False"}
+SAVES = CheckpointSeen(at(SAVED), "tf.train.Saver", writes=True)
+READS = CheckpointSeen(at(SAVED), "tf.train.Saver", writes=False)
+
+
+def standing(*passages: Passage, **more: object) -> Observed:
+    return observed([layer(moved=False, **more)], train(*passages or (stays(),)))
+
+
+def bare(**more: object) -> LayerSeen:
+    """A formula over the batch, written by hand, without statistics."""
+    return layer(
+        moved=False, api="tf.nn.batch_normalization", has_statistics=False, updates="none", initial_mean=None,
+        initial_variance=None, last_mean=None, last_variance=None, **more,
+    )  # fmt: skip
+
+
+def by_hand(**more: object) -> LayerSeen:
+    return layer(api="tf.nn.batch_normalization", updates="by hand", **more)
+
+
+NO_STATISTICS = {"origin": "none", "fixed": True, "moved": None, "momentum": None, "updates": None}
+FIXED = {"fixed": True}
+FORGOTTEN = {"fixed": False, "phase_site": at(PHASE)}
+
+GOOD = observed([layer()], train(learns(), fed=FED), evaluate(infers(), fed=FED_OFF))
+"""A program that is right in every respect."""
+
+CONFIRM: dict[str, list[Callable[[], tuple[Observed, int]]]] = {
+    "BN101": [
+        lambda: (standing(updates_read="never"), TRAINED),
+        lambda: (standing(), TRAINED),
+        lambda: (observed([layer(**STILL)], train(stays(), step=None)), RAN),
+        lambda: (observed([layer(name="generator/bn", **STILL)], train(stays(**FIXED))), TRAINED),
+    ],
+    "BN102": [lambda: (standing(updates_read="too early"), TRAINED)],
+    "BN103": [lambda: (standing(updates_read="unused"), TRAINED)],
+    "BN104": [
+        lambda: (standing(updates="attribute"), TRAINED),
+        lambda: (standing(asleep(origin="context"), updates="attribute"), TRAINED),
+    ],
+    "BN105": [
+        lambda: (observed([bare()], train(learns(**NO_STATISTICS)), evaluate(by_batch(**NO_STATISTICS))), 10),
+        lambda: (observed([bare()], evaluate(by_batch(**NO_STATISTICS)), checkpoints=[READS]), 10),
+    ],
+    "BN106": [lambda: (observed([by_hand(**STILL)], train(stays()), evaluate(infers())), 10)],
+    "BN107": [
+        lambda: (standing(asleep(**FIXED)), 10),
+        lambda: (standing(asleep(fixed=None, origin="default")), 10),
+    ],
+    "BN110": [
+        lambda: (observed([layer(momentum=0.1)], train(learns(momentum=0.1)), evaluate(infers())), 10),
+        lambda: (
+            observed(
+                [layer(momentum=0.9997, last_mean=same(0.1))],
+                train(learns(momentum=0.99971), count=200),
+                evaluate(infers()),
+            ),
+            10,
+        ),
+    ],
+    "BN113": [lambda: (observed([layer(trainable=False, **STILL)], train(stays()), evaluate(infers())), 10)],
+    "BN114": [
+        lambda: (standing(asleep(origin="context", fixed=True, phase_site=at(PHASE))), PHASE),
+        lambda: (
+            observed(
+                [layer()],
+                train(learns(origin="context", fixed=True)),
+                evaluate(by_batch(origin="context", fixed=True, phase_site=at(PHASE))),
+            ),
+            PHASE,
+        ),
+    ],
+    "BN201": [lambda: (observed([layer()], train(learns()), evaluate(by_batch(), fed=FED)), TESTED)],
+    "BN202": [lambda: (observed([layer(**STILL)], train(asleep(), fed=FED_OFF)), RAN)],
+    "BN203": [
+        lambda: (observed([layer()], train(learns(**FIXED)), evaluate(by_batch(**FIXED))), 10),
+        lambda: (
+            observed(
+                [layer("a", 10), layer("b", 20)],
+                train(learns("a", fixed=True, origin="scope"), learns("b", fixed=True, origin="scope")),
+                evaluate(
+                    by_batch("a", fixed=True, origin="scope"), by_batch("b", fixed=True, origin="scope")
+                ),
+            ),
+            10,
+        ),
+    ],
+    "BN204": [lambda: (standing(stays(origin="default", updates=1), momentum=1.0), 10)],
+    "BN210": [lambda: (observed([by_hand()], train(learns()), evaluate(infers(moved=True))), 10)],
+    "BN214": [
+        lambda: (standing(asleep(**FORGOTTEN)), PHASE),
+        lambda: (
+            observed([layer()], train(learns(**FORGOTTEN)), evaluate(by_batch(**FORGOTTEN))),
+            PHASE,
+        ),
+        lambda: (observed([layer()], train(learns(), fed=FED), evaluate(by_batch(**FORGOTTEN))), TESTED),
+    ],
+    "BN301": [
+        lambda: (observed([layer()], train(learns()), evaluate(skipped=["bn"], skips=at(FIRST))), FIRST),
+        lambda: (observed([layer()], train(learns()), evaluate(skipped=["bn"])), TESTED),
+    ],
+    "BN302": [
+        lambda: (
+            observed([layer(), layer("bn_1", 20, moved=False)], train(learns()), evaluate(infers("bn_1"))),
+            20,
+        )
+    ],
+    "BN304": [
+        lambda: (
+            observed(
+                [layer("g"), layer("d", 20)],
+                train(learns("d"), learns("g", trained=False)),
+                train(learns("g"), step=at(TRAINED + 1), key="other"),
+            ),
+            TRAINED,
+        )
+    ],
+    "BN501": [
+        lambda: (
+            observed([layer()], train(learns()), checkpoints=[replace(SAVES, missing=["bn"])]),
+            SAVED,
+        ),
+        lambda: (
+            observed([layer(**STILL)], evaluate(infers()), checkpoints=[replace(READS, missing=["bn"])]),
+            SAVED,
+        ),
+    ],
+    "BN603": [lambda: (observed([by_hand(axes=[1, 2, 3])], train(learns())), 10)],
+    "BN604": [
+        lambda: (observed([by_hand(initial_scale=same(0), initial_offset=same(1))], train(learns())), 10),
+        lambda: (
+            observed(
+                [by_hand()], train(learns(mode=Mode.NEITHER, suspect="BN604", instead="it takes a root"))
+            ),
+            10,
+        ),
+    ],
+    "BN606": [
+        lambda: (
+            observed(
+                [],
+                ended="exception",
+                error="TypeError: batch_norm() got an unexpected keyword argument 'updates_collection'",
+                error_site=at(12),
+            ),
+            12,
+        )
+    ],
+    "BN801": [
+        lambda: (
+            observed([layer()], train(learns()), checkpoints=[replace(SAVES, training_mode=["bn"])]),
+            SAVED,
+        )
+    ],
+}
+"""For each rule, programs in which it finds one bug, and the line of it. No other rule finds anything."""
+
+LOOK_ALIKES: dict[str, list[Callable[[], Observed]]] = {
+    "BN101": [
+        # A run of its own makes the updates.
+        lambda: observed(
+            [layer()],
+            train(stays()),
+            RunSeen("u", at(61), "tf.Session.run", Purpose.UNKNOWN, passages=[learns()]),
+        ),
+        lambda: observed([layer(**STILL)], train(stays(), count=1)),
+        # Nobody looked.
+        lambda: standing(stays(moved=None)),
+        # The statistics that are stored are those of the batch.
+        lambda: standing(stays(mode=Mode.BOTH)),
+        lambda: observed(
+            [layer(key="metatrain/bn", **STILL)], train(stays("metatrain/bn", fixed=True, origin="default"))
+        ),
+    ],
+    "BN102": [
+        lambda: observed([layer(updates_read="too early")], train(learns())),
+        lambda: standing(asleep(origin="none"), updates_read="too early"),
+    ],
+    "BN103": [
+        lambda: observed([layer(updates_read="unused")], train(learns())),
+        lambda: standing(stays(updates=1), updates_read="unused"),
+    ],
+    "BN104": [
+        lambda: observed([layer(updates="attribute")], train(learns())),
+        lambda: observed(
+            [layer(updates="attribute", initial_mean=same(3.0), last_mean=same(3.0), **STILL)],
+            train(asleep(origin="context")),
+        ),
+    ],
+    "BN105": [
+        # Instance normalisation: the batch axis is among those of the statistics.
+        lambda: observed(
+            [bare(axes=[0, 3])], train(learns(**NO_STATISTICS)), evaluate(by_batch(**NO_STATISTICS))
+        ),
+        lambda: observed([bare()], train(learns(**NO_STATISTICS))),
+        # Between the training steps, and nothing says that it evaluates.
+        lambda: observed(
+            [bare()], train(learns(**NO_STATISTICS)), evaluate(by_batch(**NO_STATISTICS), order=9)
+        ),
+        lambda: observed(
+            [bare(name="stylize/norm")], train(learns(**NO_STATISTICS)), evaluate(by_batch(**NO_STATISTICS))
+        ),
+    ],
+    "BN106": [
+        lambda: observed([by_hand()], train(learns()), evaluate(infers())),
+        lambda: observed([by_hand(axes=[0, 1], **STILL)], train(stays()), evaluate(infers())),
+    ],
+    "BN107": [
+        # Fine-tuning: the statistics come from elsewhere.
+        lambda: standing(asleep(**FIXED), initial_mean=same(3.0), last_mean=same(3.0)),
+        lambda: replace(standing(asleep(**FIXED)), checkpoints=[READS]),
+        lambda: standing(asleep(**FIXED), trainable=False),
+        # A teacher, which the step does not train.
+        lambda: standing(asleep(fixed=True, trained=False)),
+    ],
+    "BN110": [
+        lambda: observed([layer(momentum=0.9)], train(learns(momentum=0.9)), evaluate(infers())),
+        # Ten steps with the default are a trial.
+        lambda: observed([layer(last_mean=same(0.1))], train(learns(), count=10), evaluate(infers())),
+        # A warm-up: it keeps less than is declared.
+        lambda: observed(
+            [layer(momentum=0.9997)], train(learns(momentum=0.5), count=200), evaluate(infers())
+        ),
+        # It was stopped before its end.
+        lambda: observed(
+            [layer(momentum=0.9997, last_mean=same(0.1))],
+            train(learns(momentum=0.9997), count=200),
+            evaluate(infers()),
+            ended="max-steps",
+        ),
+    ],
+    "BN113": [
+        lambda: observed([layer(trainable=False, **STILL)], train(asleep(**FIXED)), evaluate(infers())),
+        lambda: observed([layer(trainable=False, **STILL)], train(stays())),
+        lambda: observed([layer(trainable=False)], train(learns()), evaluate(infers())),
+    ],
+    "BN114": [
+        lambda: standing(asleep(origin="context", fixed=True), trainable=False),
+        lambda: observed(
+            [layer()],
+            train(learns(origin="context", fixed=True)),
+            evaluate(by_batch(origin="context", fixed=True)),
+            evaluate(infers(), key="other"),
+        ),
+    ],
+    "BN201": [
+        lambda: GOOD,
+        # A look at the training.
+        lambda: observed([layer()], train(learns()), evaluate(by_batch(), fed=FED, order=20)),
+        lambda: observed([layer(name="generator/bn")], train(learns()), evaluate(by_batch(), fed=FED)),
+        # It fits both formulas.
+        lambda: observed([layer()], train(learns()), evaluate(by_batch(mode=Mode.BOTH), fed=FED)),
+    ],
+    "BN202": [
+        # The statistics are frozen in a late stage.
+        lambda: observed([layer()], train(learns(), fed=FED), train(asleep(), fed=FED_OFF, key="late")),
+        lambda: replace(observed([layer(**STILL)], train(asleep(), fed=FED_OFF)), checkpoints=[READS]),
+    ],
+    "BN203": [
+        # The layer is built for both phases, and one run looks at the other one.
+        lambda: observed(
+            [layer()], train(learns(**FIXED)), evaluate(by_batch(**FIXED)), evaluate(infers(), key="other")
+        ),
+        lambda: observed([layer()], train(learns(**FIXED)), evaluate(by_batch(**FIXED), order=2)),
+    ],
+    "BN204": [
+        # A layer that was told to train keeps all on purpose.
+        lambda: standing(stays(origin="argument", updates=1), momentum=1.0),
+        lambda: observed([layer()], train(learns(origin="default"))),
+    ],
+    "BN210": [
+        lambda: observed([by_hand()], train(learns()), evaluate(infers())),
+        # The statistics are estimated anew.
+        lambda: observed(
+            [by_hand()], train(learns()), evaluate(by_batch(origin="none", moved=True), order=3002)
+        ),
+    ],
+    "BN214": [
+        # The phase is a variable.
+        lambda: standing(asleep(fixed=False)),
+        lambda: observed([layer()], train(learns(), fed=FED), evaluate(infers(**FORGOTTEN))),
+    ],
+    "BN301": [
+        lambda: observed([layer()], train(learns()), evaluate(infers())),
+        # A layer that no step trains.
+        lambda: observed([layer(**STILL)], train(), evaluate(skipped=["bn"])),
+    ],
+    "BN302": [
+        # Both belong to the network, and one is trained alone.
+        lambda: observed(
+            [layer(), layer("bn_1", 20, moved=False)], train(learns()), evaluate(infers(), infers("bn_1"))
+        ),
+        # Restored, or copied.
+        lambda: observed([layer(), layer("bn_1", 20)], train(learns()), evaluate(infers("bn_1"))),
+        # Another network.
+        lambda: observed(
+            [layer("online/bn"), layer("target/bn", 20, moved=False)],
+            train(learns("online/bn")),
+            evaluate(infers("target/bn")),
+        ),
+    ],
+    "BN304": [
+        lambda: observed(
+            [layer("g"), layer("d", 20)], train(learns("d"), stays("g", trained=False)), train(learns("g"))
+        ),
+        # It is not known what the steps train.
+        lambda: observed(
+            [layer("g")], train(learns("g", trained=None)), train(learns("g"), key="other", step=at(51))
+        ),
+    ],
+    "BN501": [
+        lambda: observed(
+            [layer()],
+            train(learns()),
+            checkpoints=[replace(SAVES, missing=["bn"]), replace(SAVES, site=at(81))],
+        ),
+        # It restores a part, and trains.
+        lambda: observed([layer()], train(learns()), checkpoints=[replace(READS, missing=["bn"])]),
+        # Batch statistics in every phase: nobody needs the others.
+        lambda: observed(
+            [layer(updates="none", **STILL)],
+            train(stays(**FIXED)),
+            checkpoints=[replace(SAVES, missing=["bn"])],
+        ),
+    ],
+    "BN603": [
+        lambda: observed([by_hand(axes=[3])], train(learns())),
+        # Instance normalisation.
+        lambda: observed([by_hand(axes=[0, 3])], train(learns())),
+    ],
+    "BN604": [
+        # The last norm of a residual block.
+        lambda: observed([by_hand(initial_scale=same(0), initial_offset=same(0))], train(learns())),
+        lambda: observed([by_hand()], train(learns(mode=Mode.NEITHER))),
+    ],
+    "BN606": [
+        lambda: observed(
+            [],
+            ended="exception",
+            error="TypeError: conv2d() got an unexpected keyword argument 'updates_collection'",
+            error_site=at(12),
+        ),
+        # A parameter that there is; another version lacks it.
+        lambda: observed(
+            [],
+            ended="exception",
+            error="TypeError: batch_norm() got an unexpected keyword argument 'renorm'",
+            error_site=at(12),
+        ),
+    ],
+    "BN801": [
+        lambda: observed([layer()], train(learns()), checkpoints=[SAVES]),
+        lambda: observed(
+            [layer(name="stylize/bn")],
+            train(learns()),
+            checkpoints=[replace(SAVES, training_mode=["bn"])],
+        ),
+    ],
+}
+"""For each rule, programs that look like the bug and are none: no rule finds anything."""
+
+
+def each(table: dict[str, list[Callable[[], object]]]) -> list[object]:
+    return [
+        pytest.param(code, make, id=f"{code}-{n}") for code in table for n, make in enumerate(table[code])
+    ]
+
+
+@pytest.mark.parametrize(("code", "make"), each(CONFIRM))  # type: ignore[arg-type]
+def test_a_rule_confirms_its_bug_and_no_other_does(
+    code: str, make: Callable[[], tuple[Observed, int]]
+) -> None:
+    seen, line = make()
+    found = confirmed(seen)
+    assert [finding.code for finding in found] == [code]
+    assert found[0].location.line == line
+    assert found[0].steps
+    assert found[0].location in [step.location for step in found[0].steps]
+
+
+@pytest.mark.parametrize(("code", "make"), each(LOOK_ALIKES))  # type: ignore[arg-type]
+def test_what_only_looks_like_a_bug_is_not_reported(code: str, make: Callable[[], Observed]) -> None:
+    assert codes(make()) == []
+
+
+def test_every_rule_that_can_be_seen_has_examples_and_look_alikes() -> None:
+    from bnlint.rule import Rule
+
+    confirming = {rule.code for rule in rules() if type(rule).confirm is not Rule.confirm}
+    assert set(CONFIRM) == confirming == set(LOOK_ALIKES)
+    assert all(len(examples) >= 2 for examples in LOOK_ALIKES.values())
+
+
+def test_a_program_that_is_right_and_one_that_did_nothing_are_silent() -> None:
+    assert codes(GOOD) == []
+    assert codes(Observed("empty.py")) == []
+
+
+def test_messages_carry_figures_and_one_finding_speaks_for_all_layers_of_a_step() -> None:
+    two = [layer("a", 10, moved=False), layer("b", 20, moved=False)]
+    (finding,) = confirmed(observed(two, train(stays("a"), stays("b"))))
+    assert "2 layers never moved in 3,001 training steps" in finding.message
+    assert [step.location.line for step in finding.steps] == [10, 20, TRAINED, RAN]
+
+
+def test_layers_of_two_steps_are_reported_at_the_step_that_trains_them() -> None:
+    both = [layer("g", 10, moved=False), layer("d", 20, moved=False)]
+    first = train(stays("g", trained=False), stays("d"))
+    second = train(stays("g"), stays("d", trained=False), key="g", step=at(TRAINED + 1))
+    assert [finding.location.line for finding in confirmed(observed(both, first, second))] == [
+        TRAINED + 1,
+        TRAINED,
+    ]
+
+
+def test_a_place_that_is_not_known_is_the_beginning_of_the_script() -> None:
+    nowhere = observed([layer(site=None, **STILL)], train(stays(), step=None, site=None))
+    (finding,) = confirmed(nowhere)
+    assert (finding.location.path, finding.location.line) == ("train.py", 1)
