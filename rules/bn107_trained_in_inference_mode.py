@@ -109,18 +109,20 @@ class TrainedInInferenceMode(Rule):
                         yield self._finding(call, phase, step, run, trace)
 
     def confirm(self, observed: Observed) -> Iterator[Finding]:
-        """Report each place once, and what an argument scope tells once."""
+        """Report each constant once, as far as a run shows which layers share it."""
         from bnlint.runtime.lives import many, place_of_step
-        from bnlint.runtime.symptoms import Source, once, trained_in_inference
+        from bnlint.runtime.symptoms import Source, by_cause, by_site, trained_in_inference
 
-        for wrong in once(trained_in_inference(observed, Source.CONSTANT), observed):
-            site, run = wrong.life.site(observed), wrong.seen.run
+        for group in by_cause(trained_in_inference(observed, Source.CONSTANT), observed):
+            first, run = group[0].life, group[0].seen.run
+            sites = list(by_site((each.life for each in group), observed))
+            others = f" and {many(len(group) - 1, 'other layer')}" if len(group) > 1 else ""
             yield self.finding(
-                site,
-                f"`{wrong.life.layer.name}` was in inference mode in {many(run.count, 'training step')}: it never "
-                "normalised with batch statistics, and its moving statistics never moved",
+                sites[0],
+                f"`{first.layer.name}`{others}: in inference mode in {many(run.count, 'training step')}, never "
+                "normalised with batch statistics, and the moving statistics never moved",
                 (
-                    Step(site, "always in inference mode"),
+                    *(Step(site, "always in inference mode") for site in sites[:3]),
                     Step(place_of_step(run, observed), "the layer is trained here"),
                 ),
             )

@@ -204,13 +204,11 @@ def _kept(call: NormCall, layer: Handmade | None) -> tuple[float, Location | Non
 def _was_cold(life: Life, share: float, updates: int, observed: Observed) -> bool:
     """Whether most of the initial statistics was left at the end of a program that began with them and used them."""
     declared, first = life.layer.momentum, life.inference
-    if (
-        declared is None
-        or declared in _DEFAULTS
-        or not 0.9 <= declared < 1
-        or observed.ended
-        or observed.checkpoints
-    ):
+    if declared is None and life.layer.updates == "by hand":
+        declared = share
+    elif declared is None or declared in _DEFAULTS:
+        return False
+    if not 0.9 <= declared < 1 or observed.ended or observed.checkpoints:
         return False
     steady = abs(share - declared) < 0.1 * (1 - declared)  # otherwise the average is warmed up or corrected
     learned, batch = life.layer.last_mean, life.layer.batch_mean

@@ -101,20 +101,23 @@ class TrainingFlagConstant(Rule):
                 yield self._finding(call, phase, run, verdict, trace)
 
     def confirm(self, observed: Observed) -> Iterator[Finding]:
-        """Report each place once, and what an argument scope tells once."""
+        """Report each constant once, as far as a run shows which layers share it."""
         from bnlint.runtime.lives import many, place_of
-        from bnlint.runtime.symptoms import Source, evaluated_by_batch, once
+        from bnlint.runtime.symptoms import Source, by_cause, by_site, evaluated_by_batch
 
         found = [wrong for wrong in evaluated_by_batch(observed, Source.CONSTANT) if wrong.life.always_batch]
-        for wrong in once(found, observed):
-            site, run = wrong.life.site(observed), wrong.seen.run
+        for group in by_cause(found, observed):
+            first, run = group[0].life, group[0].seen.run
+            sites = list(by_site((each.life for each in group), observed))
+            layers = {each.life.layer.key for each in group}
+            others = f" and {many(len(layers) - 1, 'other layer')}" if len(layers) > 1 else ""
             yield self.finding(
-                site,
-                f"`{wrong.life.layer.name}` was in training mode in {many(run.count, 'evaluation')}, as always: its "
+                sites[0],
+                f"`{first.layer.name}`{others}: in training mode in {many(run.count, 'evaluation')}, as always; the "
                 "output depended on the rest of the evaluated batch",
                 (
-                    Step(site, "always in training mode"),
-                    Step(place_of(run, observed), f"this run evaluates with the layer: {wrong.because}"),
+                    *(Step(site, "always in training mode") for site in sites[:3]),
+                    Step(place_of(run, observed), f"this run evaluates with the layer: {group[0].because}"),
                 ),
             )
 

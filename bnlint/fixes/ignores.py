@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from bnlint.findings import Finding, Location, Problem
 from bnlint.fixes import Change
@@ -19,50 +20,72 @@ from bnlint.source.tokens import pieces
 
 _LONGEST = 100
 """A comment that would make a line longer than this gets a line of its own."""
+_NOWHERE = (
+    "No comment can be written for the finding at this line, because it begins and ends inside of texts that go on. "
+    "Write the statement on lines of its own, or suppress the finding in the whole file."
+)
 _MUST_BE_FIRST = re.compile(r"#!|[ \t\f]*#.*?coding[:=]")
 
 
-def suppressing(findings: Sequence[Finding], reason: str, files: Files) -> dict[Path, Change]:
-    """The files with a comment ``# bnlint: ignore[CODES] reason`` for each of the findings.
+class Suppressing(NamedTuple):
+    """The files with comments that suppress findings, and what no comment can be written for."""
 
-    Left out are files that cannot be read, and those whose text is not in the encoding that they declare, because
-    nobody knows how to write into them.
+    changes: dict[Path, Change]
+    problems: list[Problem]
+
+
+def suppressing(findings: Sequence[Finding], reason: str, files: Files) -> Suppressing:
+    """A comment ``# bnlint: ignore[CODES] reason`` for each of the findings.
+
+    There is none in files that cannot be read, and in those whose text is not in the encoding that they declare,
+    because nobody knows how to write into them.
     """
     by_file: dict[str, list[Finding]] = {}
     for finding in findings:
         by_file.setdefault(finding.location.path, []).append(finding)
     reason = " ".join(reason.split())
-    changes = {}
+    made = Suppressing({}, [])
     for display, found in by_file.items():
         path = Path(os.path.abspath(display))
-        change = _changed(path, display, found, reason, files)
-        if change is not None and change.before != change.after:
-            changes[path] = change
-    return changes
+        try:
+            change, homeless = _changed(path, display, found, reason, files)
+        except EditError as error:
+            message = f"No comment can be written into this file: {error}. Correct it and run bnlint again."
+            made.problems.append(Problem(display, 1, message))
+            continue
+        made.problems.extend(Problem(display, line, _NOWHERE) for line in homeless)
+        if change.before != change.after:
+            made.changes[path] = change
+    return made
 
 
 def _changed(
     path: Path, display: str, findings: Sequence[Finding], reason: str, files: Files
-) -> Change | None:
+) -> tuple[Change, list[int]]:
+    """The change of a file, and the lines for which it has no comment.
+
+    Raises EditError.
+    """
     from bnlint.source.read import read
 
     try:
         data = files.read(path)
-    except OSError:
-        return None
+    except OSError as error:
+        raise EditError(f"it cannot be read ({error.strerror or error})") from error
     module = read(path, display, data)
     if isinstance(module, Problem):
-        return None
+        raise EditError("it cannot be read")
     # Where the encoding of the file lacks letters, ASCII can still say what was meant.
+    failure = EditError()
     for spelling in dict.fromkeys((reason, reason.encode("ascii", "backslashreplace").decode())):
         plan = _Plan(module, spelling)
         for finding in findings:
             plan.take(finding)
         try:
-            return Change(data, _bytes(module, data, plan.lines()))
-        except EditError:
-            continue
-    return None
+            return Change(data, _bytes(module, data, plan.lines())), plan.homeless
+        except EditError as error:
+            failure = error
+    raise failure
 
 
 def _bytes(module: Module, data: bytes, lines: Sequence[Sequence[str]]) -> bytes:
@@ -113,6 +136,8 @@ class _Plan:
         self._merged: dict[int, _New] = {}
         """By the identity of a directive, what it has to name, too."""
         self._whole_file: set[str] = set()
+        self.homeless: list[int] = []
+        """The lines of statements at which no comment may stand; known once the lines are made."""
 
     def take(self, finding: Finding) -> None:
         """Plan the comment for one finding."""
@@ -151,6 +176,8 @@ class _Plan:
             elif above_fits:
                 indent = source[: len(source) - len(source.lstrip())]
                 result[line - 1].insert(0, indent + comment)
+            else:
+                self.homeless.append(line)
         if self._whole_file:
             comment = _comment("ignore-file", sorted(self._whole_file), self._reason)
             result[self._layout.top() - 1].insert(0, comment)

@@ -176,7 +176,6 @@ class Repair:
         while True:
             sources.clear()
             chosen: list[Finding] = []
-            failed: Finding | None = None
             for finding in waiting:
                 assert finding.fix is not None
                 try:
@@ -185,9 +184,8 @@ class Repair:
                         chosen.append(finding)
                 except EditError as error:
                     impossible.append((finding, str(error)))
-                    failed = finding
                     break
-            if failed is None:
+            else:
                 try:
                     return chosen, sources.changed(), impossible
                 except EditError as error:
@@ -195,9 +193,10 @@ class Repair:
                         # What goes wrong together is done in parts.
                         waiting = chosen[: len(chosen) // 2]
                         continue
-                    failed = chosen[0]
-                    impossible.append((failed, str(error)))
-            waiting = [finding for finding in waiting if finding is not failed]
+                    impossible.append((chosen[0], str(error)))
+            # Those that were put off may go well without the one that cannot be made.
+            out = {id(finding) for finding, _ in impossible}
+            waiting = [finding for finding in findings if id(finding) not in out]
 
     def _sources(self, state: _State) -> Sources:
         files = Files({**self._files.overlay, **state.overlay})

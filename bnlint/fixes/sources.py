@@ -11,7 +11,8 @@ from bnlint.fixes import notebook, splice
 from bnlint.fixes.edits import Draft
 from bnlint.fixes.errors import EditError
 from bnlint.fixes.names import Names
-from bnlint.fixes.tree import FORM_FEEDS, Tree, tree_of
+from bnlint.fixes.splice import FORM_FEEDS
+from bnlint.fixes.tree import Tree, tree_of
 from bnlint.source.notebook import Cell, code_cells
 
 Read = Callable[[Path], bytes]

@@ -12,7 +12,8 @@ from bnlint.fixes.errors import EditError
 from bnlint.source.read import declared_encoding
 
 _LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n|\Z)")
-_FORM_FEEDS = re.compile(r"\f+")
+FORM_FEEDS = re.compile(r"^\f+", re.MULTILINE)
+"""Those at the beginning of lines, which LibCST loses."""
 _Raw = TypeVar("_Raw")
 
 
@@ -66,14 +67,14 @@ def spliced(
 def spliced_bytes(data: bytes, before: str, after: str) -> bytes:
     """The bytes of a Python file in which ``before`` becomes ``after``.
 
-    Both have ``\\n`` line ends and no form feeds at the beginning of lines. Lines that stay keep their bytes; new
-    ones end like their neighbours.
+    Both have ``\\n`` line ends; form feeds at the beginning of their lines do not count. Lines that stay keep their
+    bytes; new ones end like their neighbours.
     Raises EditError if the encoding of the file has no such characters.
     """
     encoding, text = decoded(data)
     raw = list(raw_lines(text))
-    old, new = before.split("\n"), after.split("\n")
-    feeds = [_FORM_FEEDS.match(content) for content, _ in raw]
+    old, new = (FORM_FEEDS.sub("", lines).split("\n") for lines in (before, after))
+    feeds = [FORM_FEEDS.match(content) for content, _ in raw]
     if [content[feed.end() if feed else 0 :] for (content, _), feed in zip(raw, feeds, strict=True)] != old:
         raise EditError("the file is not what was analysed")
     usual = next((end for _, end in raw if end), "\n")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import fields
 from functools import cache, lru_cache
@@ -13,8 +12,8 @@ from libcst.metadata import MetadataWrapper, PositionProvider
 
 from bnlint.findings import Location
 from bnlint.fixes.errors import EditError
+from bnlint.fixes.splice import FORM_FEEDS
 
-FORM_FEEDS = re.compile(r"^\f+", re.MULTILINE)
 Statement = cst.BaseSmallStatement | cst.BaseCompoundStatement
 
 

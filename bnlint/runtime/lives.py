@@ -26,9 +26,9 @@ class Life:
 
     @property
     def training(self) -> list[Seen]:
-        """In the steps that train the layer, as far as is known."""
+        """In the steps that train the layer, as far as is known; one that is not trainable, in all that it is in."""
         steps = [seen for seen in self.runs if seen.run.purpose is Purpose.TRAIN]
-        return [seen for seen in steps if seen.passage.trained is not False]
+        return [seen for seen in steps if seen.passage.trained is not False or not self.layer.trainable]
 
     def trained_by(self, mode: Mode) -> list[Seen]:
         """In the training steps in which it certainly normalised in this way."""
@@ -55,18 +55,22 @@ class Life:
             layer.initial_variance, layer.last_variance
         ):
             return True
-        return False if any(seen.passage.moved is False for seen in self.training) else None
+        training = self.training
+        if any(seen.passage.moved is False for seen in training):
+            return False
+        # Training may run a graph in which the layer has no moving statistics, and inference another one.
+        later = (seen for seen in self.runs if training and seen.run.last > training[0].run.order + 1)
+        return False if self.is_fresh and any(seen.passage.moved is False for seen in later) else None
 
     @property
     def began_fresh(self) -> bool:
-        """Whether the statistics were zeros and ones when they were first seen: they come from no checkpoint."""
-        return _all_are(self.layer.initial_mean, 0.0) and _all_are(self.layer.initial_variance, 1.0)
+        """Whether the statistics had initial values when they were first seen: they come from no checkpoint."""
+        return _are_initial(self.layer.initial_mean, self.layer.initial_variance)
 
     @property
     def is_fresh(self) -> bool:
         """Whether they are so to the end."""
-        last = _all_are(self.layer.last_mean, 0.0) and _all_are(self.layer.last_variance, 1.0)
-        return last and self.began_fresh
+        return self.began_fresh and _are_initial(self.layer.last_mean, self.layer.last_variance)
 
     @property
     def over_batch(self) -> bool:
@@ -116,6 +120,11 @@ def many(count: int, noun: str) -> str:
 
 def _differ(one: Figures | None, other: Figures | None) -> bool:
     return one is not None and other is not None and one != other
+
+
+def _are_initial(mean: Figures | None, variance: Figures | None) -> bool:
+    # The averages of ``tf.train.ExponentialMovingAverage`` are all zeros at first.
+    return _all_are(mean, 0.0) and (_all_are(variance, 1.0) or _all_are(variance, 0.0))
 
 
 def _all_are(figures: Figures | None, value: float) -> bool:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from bnlint.findings import Location
-from bnlint.words import EVALUATING, TRAINING, words
+from bnlint.words import EVALUATING, TRAINING, is_phase_name, words
 
 _DEFINITION = re.compile(r"(\s*)(?:async\s+)?(?:def|class)\s+(\w+)")
 
@@ -38,9 +38,12 @@ def text(place: Location) -> str:
 def sign_of_evaluation(places: Iterable[Location]) -> str:
     """What the lines that lead to a run say about it, if they say that it evaluates; innermost first."""
     for place in places:
-        parts = set(words(text(place)))
-        if parts & EVALUATING:
-            return f"line {place.line} is about `{sorted(parts & EVALUATING)[0]}`"
+        call, line = _said(_part(place)), _said(text(place))
+        said = call & EVALUATING or (set() if call & TRAINING else line & EVALUATING)
+        if said:
+            return f"line {place.line} is about `{min(said)}`"
+        if call & TRAINING:
+            return ""
         for name in names(place):
             parts = set(words(name))
             if parts & TRAINING:
@@ -55,6 +58,22 @@ def all_names(places: Iterable[Location | None]) -> Iterator[str]:
     for place in places:
         if place is not None:
             yield from names(place)
+
+
+def _part(place: Location) -> str:
+    """The text of a place, to the column."""
+    lines = text(place).split("\n")
+    lines[-1] = lines[-1][: place.end_column - 1]
+    return (
+        "\n".join([lines[0][place.column - 1 :], *lines[1:]])
+        if len(lines) > 1
+        else lines[0][place.column - 1 :]
+    )
+
+
+def _said(code: str) -> set[str]:
+    """The words of the names in some code, without those of phases: a feed has one whatever the run is for."""
+    return {word for name in re.findall(r"\w+", code) if not is_phase_name(name) for word in words(name)}
 
 
 def _depth(line: str) -> int:

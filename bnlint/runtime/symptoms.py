@@ -175,8 +175,8 @@ def stuck_in_inference(life: Life) -> list[Seen]:
 
 
 def trained_in_inference(observed: Observed, where: Source) -> Iterator[Wrong]:
-    """The layers that were trained in inference mode for a reason, in a program that reads no checkpoint."""
-    if _restores(observed):
+    """The layers that were trained in inference mode for a reason, in a program that reads no foreign checkpoint."""
+    if _restores(observed) and not any(checkpoint.writes for checkpoint in observed.checkpoints):
         return
     for life in lives(observed):
         steps = stuck_in_inference(life)
@@ -205,23 +205,26 @@ def evaluated_without_statistics(observed: Observed) -> Iterator[tuple[Wrong, Se
 def _evaluated_by_batch(life: Life, observed: Observed) -> Iterator[Wrong]:
     for seen in life.evaluations if life.over_batch else ():
         if seen.passage.mode is Mode.BATCH and seen.passage.declared is not False:
-            because = evidence(seen.run, observed)
+            because = evidence(seen, observed)
             if because and not is_meant(life, seen.run):
                 yield Wrong(life, seen, because)
 
 
-def evidence(run: RunSeen, observed: Observed) -> str:
+def evidence(seen: Seen, observed: Observed) -> str:
     """Why a run that changes no weights is an evaluation and no look at the training; empty if that is in doubt."""
-    training = observed.training()
+    run, training = seen.run, observed.training()
     declares = run.api.rpartition(".")[2]
     if declares in ("evaluate", "predict"):
         return f"`{declares}` says so"
     sign = sign_of_evaluation(_places(run))
-    if sign and not any(sign_of_evaluation(_places(other)) for other in training):
+    if sign and not any(sign_of_evaluation(_places(other)) == sign for other in training):
         return sign
     ends = [other.last for other in training]
     if training and all(ends) and run.order > max(ends) and not observed.ended:
         return "it comes after the last training step"
+    batches = {passage.batch for other in training for passage in other.passages} - {0}
+    if _is_constant(seen) and seen.passage.batch and batches and seen.passage.batch not in batches:
+        return f"its batch has {many(seen.passage.batch, 'example')}, those of the training have {min(batches):,}"
     return "the program reads a checkpoint and never trains" if not training and _restores(observed) else ""
 
 
@@ -313,12 +316,16 @@ def by_run(wrong: Iterable[Wrong], observed: Observed) -> dict[Location, list[Wr
     return found
 
 
-def once(wrong: Iterable[Wrong], observed: Observed) -> list[Wrong]:
-    """The first of each place where a layer is built, and of all layers that an argument scope may tell."""
-    found: dict[object, Wrong] = {}
+def by_cause(wrong: Iterable[Wrong], observed: Observed) -> list[list[Wrong]]:
+    """What is wrong by what may be one constant: of layers that take the default each place is one, of those that are
+    told each function call that builds them, and an argument scope may tell all."""
+    found: dict[object, list[Wrong]] = {}
     for each in wrong:
-        in_scope = each.seen.passage.origin == "scope"
-        found.setdefault("scope" if in_scope else each.life.site(observed), each)
+        layer, origin = each.life.layer, each.seen.passage.origin
+        cause: object = each.life.site(observed)
+        if origin == "argument" and layer.callers:
+            cause = ("call", layer.callers[0])
+        found.setdefault(origin if origin == "scope" else cause, []).append(each)
     return list(found.values())
 
 

@@ -115,7 +115,7 @@ def _silencing(
     """An action for each finding that puts a comment into the code."""
     files = Files(analysis.snapshot.overlay)
     for finding in findings:
-        texts = list(_texts(suppressing([finding], "", files)))
+        texts = list(_texts(suppressing([finding], "", files).changes))
         if texts:
             yield types.CodeAction(
                 f"Suppress {finding.code} here",

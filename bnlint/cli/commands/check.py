@@ -212,9 +212,10 @@ class _Session:
         from bnlint.fixes.ignores import suppressing
         from bnlint.source.files import Files
 
-        problems = write_changes(suppressing(report.findings, self._arguments.add_ignore, Files()))
+        made = suppressing(report.findings, self._arguments.add_ignore, Files())
+        problems = write_changes(made.changes)
         after = self.look()
-        after.problems.extend(problems)
+        after.problems += [*made.problems, *problems]
         return after
 
     def diff(self, report: Report) -> int:

@@ -41,6 +41,8 @@ class Recorder:
         mask = None if mask is None else numpy.array(_look(mask))
         where = kept(values.shape, axes) if mask is None else tuple(slice(None) for _ in values.shape)
         same = results.shape == values.shape
+        if not same:
+            part.norm.why_not = "it does more than normalise: its output has another shape than its input"
         return Application(
             part.norm.key,
             numpy.array(values[where]),

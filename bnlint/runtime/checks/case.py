@@ -73,6 +73,8 @@ def inference_mode(evidence: Evidence, norm: Norm) -> list[Judgement]:
 
 
 def _judge(norm: Norm, application: Application, training: bool) -> Judgement:
+    if application.x.shape != application.y.shape:
+        return Judgement(Mode.UNKNOWN, math.inf, math.inf, 0.0)
     gamma, beta = application.gamma, application.beta
     batch = application.batch or batch_statistics(application.x, application.axes, application.mask)
     judgement = judge_mode(

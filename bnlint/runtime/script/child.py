@@ -31,12 +31,25 @@ def main(plan: str) -> None:
     try:
         code = _prepare(job, recorder)
     except UserError as error:
-        recorder.refused = str(error)
-        recorder.flush()
-        sys.exit(2)
+        _refuse(str(error), recorder)
+    except Exception as error:  # the script has not begun, so this is no error of its
+        if os.environ.get("BNLINT_TRACEBACK"):
+            raise
+        _refuse(
+            f"The script could not be prepared, which is a fault of bnlint ({type(error).__name__}: {error}). "
+            "Please report it; with BNLINT_TRACEBACK=1 in the environment the whole traceback is shown.",
+            recorder,
+        )
     _flush_at_every_end(recorder)
     recorder.begin()
     _execute(code, recorder)
+
+
+def _refuse(why: str, recorder: Recorder) -> NoReturn:
+    recorder.refused = why
+    recorder.changed()
+    recorder.flush()
+    sys.exit(2)
 
 
 def _prepare(job: dict[str, Any], recorder: Recorder) -> Callable[[], None]:

@@ -34,9 +34,8 @@ class Frames:
         known = self._users.get(filename)
         if known is None:
             path = os.path.realpath(os.path.join(self._folder, filename))
-            known = not filename.startswith("<") and not (path + os.sep).startswith(self._others)
-            self._users[filename] = known and "site-packages" not in path and "dist-packages" not in path
-            known = self._users[filename]
+            installed = path.startswith(self._others) or "site-packages" in path or "dist-packages" in path
+            known = self._users[filename] = not filename.startswith("<") and not installed
         return known
 
     def here(self) -> list[Location]:
@@ -48,6 +47,14 @@ class Frames:
                 found.append(self._location(frame))
             frame = frame.f_back
         return found
+
+    def at(self, frame: FrameType) -> Location:
+        """Where a frame of the user's code is."""
+        return self._location(frame)
+
+    def text(self, place: Location) -> str:
+        """The whole file of a place; empty if it cannot be read."""
+        return "".join(linecache.getlines(os.path.join(self._folder, place.path)))
 
     def innermost(self, stack: Iterable[tuple[str, int]]) -> Location | None:
         """The user's line in a kept stack of files and lines, outermost first."""

@@ -107,7 +107,7 @@ def _run(job: Job, folder: Path) -> Ended:
     plan.write_text(
         json.dumps({**asdict(job), "arguments": list(job.arguments), "journal": str(told)}), "utf-8"
     )
-    environment = {**os.environ, "TMPDIR": str(temporary), "BNLINT_OBSERVED": "1"}
+    environment = {**os.environ, "TMPDIR": str(temporary)}
     root = os.path.dirname(os.path.dirname(os.path.abspath(bnlint.__file__)))
     command = [sys.executable, "-c", _START, root, str(plan)]
     with _forwarding() as signals:

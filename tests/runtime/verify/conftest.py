@@ -7,12 +7,13 @@ import os
 import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-numpy = pytest.importorskip("numpy")
 
 
 @pytest.fixture
 def probe():
     """Makes batches whose mean is not 0 and whose variance is not 1."""
+
+    numpy = pytest.importorskip("numpy")
 
     def make(*shape: int, seed: int = 0):
         values = numpy.random.default_rng(seed).standard_normal(shape) * 2 + 1

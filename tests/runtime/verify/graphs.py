@@ -1,6 +1,9 @@
 """Builds graphs of TensorFlow 1, verifies them, and prints what failed; a program of its own, because how TensorFlow
 behaves can be chosen only once in a process: ``graphs.py v1`` or ``graphs.py v2``."""
 
+# What TensorFlow and tf-slim find when they are imported is prepared first.
+# ruff: noqa: E402
+
 from __future__ import annotations
 
 import json

@@ -157,7 +157,7 @@ def test_a_healthy_model_passes(name, probe):
     assert verification.ok
     for layer in verification.layers:
         assert layer.verdict == "PASS"
-    expected = {check for check in range(1, 13)} - ({11} if name != "frozen" else set())
+    expected = set(range(1, 13)) - ({11} if name != "frozen" else set())
     if "renorm" in name:
         expected.discard(7)
     assert {check for check in range(1, 13) if verification.verdict(check) is Verdict.PASS} == expected

@@ -4,6 +4,7 @@
 - ``capture``, with ``layers``, ``slim`` and ``handmade``: what the script builds, noted while it builds it.
 - ``session``: what each run executes, and what it is for; ``plan`` is worked out once for each kind of run.
 - ``look``: what a run did with each layer, told by the oracle.
+- ``feeds``: the phase that is fed, and whether data are those of the training.
 - ``paths``: which norms lie before which weights.
 - ``keeping``: checkpoints and exports; ``imported``: graphs that are read from files.
 """

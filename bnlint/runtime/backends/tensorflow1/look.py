@@ -124,7 +124,8 @@ class Looking:
         passage.batch = int(x.shape[0])
         layer.channels = layer.channels or int(batch.mean.size)
         layer.axes = list(axes)
-        gamma, beta = _value(made.gamma, got.get("gamma"), sample), _value(made.beta, got.get("beta"), sample)
+        gamma = _for_each(_value(made.gamma, got.get("gamma"), sample), batch)
+        beta = _for_each(_value(made.beta, got.get("beta"), sample), batch)
         if layer.initial_scale is None and gamma is not None:
             layer.initial_scale = figures(gamma)
         if layer.initial_offset is None and beta is not None:
@@ -296,6 +297,19 @@ def _value(given: Any, fetched: Any, sample: Sample) -> Any:
     if given is None or hasattr(given, "op"):
         return None
     return numpy.asarray(given)
+
+
+def _for_each(value: Any, batch: Statistics) -> Any:
+    """gamma or beta with one value for each of the statistics: a layer over the wrong axes has more of these."""
+    import numpy
+
+    shape = numpy.shape(batch.mean)
+    if value is None or numpy.size(value) == numpy.size(batch.mean):
+        return value
+    try:
+        return numpy.broadcast_to(value, shape)
+    except ValueError:
+        return value
 
 
 def _same(one: Any, other: Any) -> bool:

@@ -50,6 +50,8 @@ class Plan:
     operations: dict[str, Operation]
     fed: frozenset[str]
     fetched: list[Any]
+    names: str = ""
+    """What is fetched, as text."""
     known_norms: int = 0
     version: int = -1
     trained: frozenset[str] = frozenset()
@@ -57,6 +59,8 @@ class Plan:
     step: Step | None = None
     watched: list[Watched] = field(default_factory=list)
     uses: list[Use] = field(default_factory=list)
+    declared: bool = False
+    """Whether who asks for the run says that it trains."""
     values: bool = False
     """Whether it returns numbers that are computed, and does not only do something."""
     weighs: bool = False
@@ -90,12 +94,15 @@ class Plan:
         if self.known_norms != len(known) or not self.watched:
             self.known_norms = len(known)
             self.watched = [made for made in map(self._watch, known) if made is not None]
+        if self.declared and not self.trained:
+            # Optimizers of Keras that have no kernels of their own write to the weights as anybody may.
+            self.trained = self.writes & index.trainable
         self.values = any(_is_number(each) for each in self.fetched)
         self.weighs = any(op.type in questions.WEIGHTED for op in self.operations.values())
 
     def trains(self) -> bool:
         """Whether it is a training step."""
-        return bool(self.trained) or self.step is not None
+        return bool(self.trained) or self.step is not None or self.declared
 
     def trains_parameters_of(self, made: Applied) -> bool | None:
         """Whether it changes gamma or beta of a norm; None if there are none, or if it is no training step."""
@@ -125,19 +132,17 @@ class Plan:
 
     def _watch(self, made: Applied) -> Watched | None:
         made.settle()
-        if made.y.op.name not in self.operations or made.y.name in self.fed:
-            return None
         watched = Watched(made)
+        # A train step may run the updates of a network that it does not go through.
+        applies = made.y.op.name in self.operations or (watched.updates > 0 and bool(self.trained))
+        if not applies or made.y.name in self.fed:
+            return None
         watched.x = self._fetchable(made.x)
         watched.y = self._fetchable(made.y)
         watched.phase = self._fetchable(made.phase)
         watched.gamma = self._fetchable(made.gamma)
         watched.beta = self._fetchable(made.beta)
         watched.taken = self._fetchable(made.branch.taken) if made.branch is not None else None
-        if made.moving_mean is not None:
-            index = questions.index_of(self.graph)
-            names = index.assigns.get(made.moving_mean.op.name, ())
-            watched.updates = sum(name in self.operations for name in names)
         shape = made.x.shape
         if shape.rank is not None:
             watched.values = float(math.prod(size or 1 for size in shape.as_list()))
@@ -156,7 +161,8 @@ def make(graph: Graph, fetched: Iterable[Any], fed: Collection[str]) -> Plan:
     """The plan for a run that fetches these tensors and operations."""
     elements = list(fetched)
     operations = questions.executed((getattr(each, "op", each) for each in elements), fed)
-    return Plan(graph, operations, frozenset(fed), elements)
+    names = ",".join(sorted(each.name for each in elements))
+    return Plan(graph, operations, frozenset(fed), elements, names)
 
 
 def _is_number(element: Any) -> bool:

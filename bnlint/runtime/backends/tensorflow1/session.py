@@ -9,6 +9,7 @@ from typing import Any
 
 from bnlint.findings import Location
 from bnlint.runtime.backends.tensorflow1 import applied as norms
+from bnlint.runtime.backends.tensorflow1 import feeds
 from bnlint.runtime.backends.tensorflow1 import plan as plans
 from bnlint.runtime.backends.tensorflow1.capture import Capture
 from bnlint.runtime.backends.tensorflow1.graph import Graph
@@ -18,10 +19,9 @@ from bnlint.runtime.backends.tensorflow1.paths import Use
 from bnlint.runtime.backends.tensorflow1.plan import Plan
 from bnlint.runtime.observed import Purpose, RunSeen
 
+_TRAINING = "tf.keras.Model.fit"
 _EVALUATING = ("tf.keras.Model.evaluate", "tf.keras.Model.predict")
 _MOST_PLANS = 2000
-_MOST_ROWS = 200_000
-_MOST_ROWS_OF_ONE = 64
 
 
 def observe(capture: Capture) -> None:
@@ -30,6 +30,7 @@ def observe(capture: Capture) -> None:
 
     watch = SessionWatch(capture)
     around_method(session.BaseSession, "run", watch.run)
+    around_method(session.BaseSession, "make_callable", watch.make_callable)
     around_method(session.BaseSession, "close", watch.close)
     around_method(session.Session, "__exit__", watch.leave)
 
@@ -47,9 +48,7 @@ class SessionWatch:
         """The variables that training steps trained so far."""
         self._training_uses: dict[str, list[Use]] = {}
         self._restored = capture.restored
-        self._last_fed: dict[str, int] = {}
-        self._rows: set[int] = set()
-        """What training was fed, row by row."""
+        self._memory = feeds.Memory()
 
     def run(
         self,
@@ -69,6 +68,8 @@ class SessionWatch:
             plan = None
             with recorder.observing():
                 plan = self._plan(session.graph, fetches, feed_dict)
+                if plan is not None and self._capture.run_api == _TRAINING:
+                    plan.declared = True
             if plan is None or not (plan.trains() or plan.watched or self._may_evaluate(plan)):
                 return original(session, fetches, feed_dict, options, run_metadata)
             if plan.trains():
@@ -123,6 +124,18 @@ class SessionWatch:
             )
             return original(session, fetches, feed_dict, options, run_metadata), None
 
+    def make_callable(
+        self, original: Any, session: Any, fetches: Any, feed_list: Any = None, accept_options: bool = False
+    ) -> Any:
+        """``Session.make_callable``: what it makes runs without ``Session.run``, where nobody could look."""
+        if accept_options or not self.recorder.active or getattr(self._local, "inside", False):
+            return original(session, fetches, feed_list, accept_options)
+
+        def call(*values: Any) -> Any:
+            return session.run(fetches, dict(zip(feed_list or (), values, strict=True)))
+
+        return call
+
     def close(self, original: Any, session: Any) -> Any:
         """``Session.close``."""
         self._last_look(session)
@@ -149,7 +162,7 @@ class SessionWatch:
     def _plan(self, graph: Graph, fetches: Any, feed_dict: Any) -> Plan | None:
         try:
             elements = list(_elements(graph, fetches))
-            fed = frozenset(_fed(graph, feed_dict))
+            fed = frozenset(feeds.names(graph, feed_dict))
         except (TypeError, ValueError, KeyError, AttributeError, RuntimeError):
             # The session says what is wrong with it.
             return None
@@ -171,11 +184,10 @@ class SessionWatch:
         return bool(trained) and not plan.writes & set(trained)
 
     def _note(self, plan: Plan, places: list[Location], feed_dict: Any, sample: Any) -> None:
-        booleans = _booleans(plan.graph, feed_dict)
+        booleans = feeds.booleans(plan.graph, feed_dict)
         site = places[0] if places else None
         place = f"{site.path}:{site.line}:{site.column}" if site else ""
-        names = ",".join(sorted(each.name for each in plan.fetched))
-        key = f"{place}|{names}|{sorted(booleans.items())}"
+        key = f"{place}|{plan.names}|{sorted(booleans.items())}"
 
         def make() -> RunSeen:
             return RunSeen(
@@ -199,9 +211,7 @@ class SessionWatch:
             if not seen.reasons:
                 seen.reasons = ["it changes weights by an optimizer"]
             self._trained.update(dict.fromkeys(plan.trained))
-            self._last_fed = _identities(plan.graph, feed_dict)
-            if len(self._rows) < _MOST_ROWS:
-                self._rows.update(_rows(plan.graph, feed_dict))
+            self._memory.keep(plan.graph, feed_dict)
             self.recorder.step_done()
             if seen.count == 1 or (sample is not None and not plan.uses):
                 plan.find_uses()
@@ -227,7 +237,7 @@ class SessionWatch:
         phases = set(seen.fed.values()) | {
             str(passage.declared) for passage in seen.passages if passage.declared is not None
         }
-        if "True" in phases and self._of_training(plan.graph, feed_dict):
+        if "True" in phases and self._memory.holds(plan.graph, feed_dict):
             # The more of the training was seen, the surer: the last of these runs decides.
             seen.purpose = Purpose.UNKNOWN
             seen.reasons = ["in training mode it looks at data of the training steps"]
@@ -239,14 +249,6 @@ class SessionWatch:
             seen.reasons = [f"{seen.api} evaluates"]
         if self._training_uses and not seen.skipped:
             self._look_for_skipped(plan, seen)
-
-    def _of_training(self, graph: Graph, feed_dict: Any) -> bool:
-        """Whether a run is fed what training was fed: to watch the training is no evaluation."""
-        here = _identities(graph, feed_dict)
-        if here and all(self._last_fed.get(name) == value for name, value in here.items()):
-            return True
-        rows = _rows(graph, feed_dict)
-        return bool(rows) and 2 * len(rows & self._rows) > len(rows)
 
     def _look_for_skipped(self, plan: Plan, seen: RunSeen) -> None:
         if not plan.uses or seen.count < 3:
@@ -291,64 +293,3 @@ def _elements(graph: Graph, fetches: Any) -> Iterable[Any]:
         yield from (fetches.values, fetches.indices)
     else:
         yield graph.as_graph_element(fetches, allow_tensor=True, allow_operation=True)
-
-
-def _fed(graph: Graph, feed_dict: Any) -> Iterable[str]:
-    for key in feed_dict or ():
-        if isinstance(key, (list, tuple)):
-            for each in key:
-                yield graph.as_graph_element(each, allow_operation=False).name
-        elif hasattr(key, "dense_shape"):
-            yield from (key.indices.name, key.values.name, key.dense_shape.name)
-        else:
-            yield graph.as_graph_element(key, allow_operation=False).name
-
-
-def _booleans(graph: Graph, feed_dict: Any) -> dict[str, str]:
-    """What is fed for booleans, by the names of the placeholders."""
-    found = {}
-    for key, value in (feed_dict or {}).items():
-        if isinstance(key, str) or hasattr(key, "dtype"):
-            tensor = graph.as_graph_element(key, allow_operation=False)
-            if tensor.dtype.is_bool and getattr(value, "size", 1) == 1:
-                found[tensor.op.name] = str(bool(value))
-    return found
-
-
-def _identities(graph: Graph, feed_dict: Any) -> dict[str, int]:
-    """What is fed for data, told by the contents of its first and last values."""
-    found = {}
-    for key, value in (feed_dict or {}).items():
-        if isinstance(key, str) or hasattr(key, "dtype"):
-            tensor = graph.as_graph_element(key, allow_operation=False)
-            if not tensor.dtype.is_bool and tensor.shape.rank != 0:
-                found[tensor.op.name] = _identity(value)
-    return found
-
-
-def _rows(graph: Graph, feed_dict: Any) -> set[int]:
-    """The first rows of the largest array that is fed, each told by its contents."""
-    import numpy
-
-    arrays = []
-    for key, value in (feed_dict or {}).items():
-        if isinstance(key, str) or hasattr(key, "dtype"):
-            tensor = graph.as_graph_element(key, allow_operation=False)
-            if tensor.dtype.is_floating and tensor.shape.rank != 0:
-                arrays.append(numpy.asarray(value))
-    arrays = [array for array in arrays if array.ndim > 1 and array.size and array.dtype.kind in "fiu"]
-    if not arrays:
-        return set()
-    largest = max(arrays, key=lambda array: array[0].size)
-    return {hash(row.astype(numpy.float32).tobytes()) for row in largest[:_MOST_ROWS_OF_ONE]}
-
-
-def _identity(value: Any) -> int:
-    import numpy
-
-    array = numpy.asarray(value)
-    if array.dtype.kind not in "fiub" or array.size == 0:
-        return hash((array.shape, str(array.dtype)))
-    flat = array.reshape(-1)
-    step = max(1, flat.size // 64)
-    return hash((array.shape, flat[::step].tobytes()))

@@ -74,6 +74,9 @@ def phase_of(made: Applied, frames: Frames) -> tuple[bool | None, Location | Non
     phase = made.phase
     if phase is None:
         return None, None
+    if made.branch is not None:
+        # The phase of one side may be fixed; which side is taken is not.
+        return False, None
     op = getattr(phase, "op", None)
     if op is None:
         return True, _where_set(made)
@@ -134,9 +137,12 @@ def _judge_all(recorder: Recorder) -> None:
         state = _count(graph), len(told.reads)
         if state != told.judged:
             told.judged = state
+            first: dict[str, Applied] = {}
             for made in norms.of(graph):
                 if made.seen.updates == "collected" and made.moving_mean is not None:
-                    made.seen.updates_read = _judged(made, graph, told.reads)
+                    first.setdefault(made.seen.key, made)
+            for made in first.values():
+                made.seen.updates_read = _judged(made, graph, told.reads)
 
 
 def _judged(made: Applied, graph: Graph, reads: list[_Read]) -> str:

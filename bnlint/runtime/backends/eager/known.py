@@ -1,0 +1,168 @@
+"""The layers that normalise, and their variables."""
+
+from __future__ import annotations
+
+import weakref
+from dataclasses import dataclass
+from typing import Any
+
+from bnlint.findings import Location
+from bnlint.runtime.backends.parts import Part, _keras, _kept, read
+from bnlint.runtime.observed import LayerSeen
+from bnlint.runtime.oracle import Array
+from bnlint.runtime.script.recorder import Recorder
+from bnlint.runtime.subject import Norm
+
+
+@dataclass(eq=False, slots=True)
+class State:
+    """What a layer normalises with at a time; vectors over the channels, None for what it does not have."""
+
+    mean: Array = None
+    variance: Array = None
+    gamma: Array = None
+    beta: Array = None
+
+
+@dataclass(eq=False, slots=True)
+class Known:
+    """A normalisation layer. It does not keep the layer alive, only its variables."""
+
+    seen: LayerSeen
+    norm: Norm
+    part: Part | None
+    """None for a bare formula of which no statistics are known."""
+    gamma: Any = None
+    """The same variables as of the part, also where there is none."""
+    beta: Any = None
+    by_phase: bool = False
+    """Whether it is the layer of Keras itself, whose code follows from the phase what it normalises with."""
+
+    def weights(self) -> frozenset[int]:
+        """What tells gamma and beta from other variables."""
+        return frozenset(identity(each) for each in (self.gamma, self.beta) if each is not None)
+
+    def state(self) -> State | None:
+        """What it normalises with now; None if that cannot be read yet."""
+        from tensorflow.python.eager import record
+        from tensorflow.python.framework import errors
+
+        part = self.part
+        try:
+            # A tape that is open must not see that somebody reads.
+            with record.stop_recording():
+                gamma, beta = (
+                    None if each is None else read(each).reshape(-1) for each in (self.gamma, self.beta)
+                )
+                if part is None:
+                    return State(None, None, gamma, beta)
+                shape = part.vector()
+                mean, variance = part.moments()
+                return State(
+                    mean,
+                    variance,
+                    None if gamma is None else gamma.reshape(shape),
+                    None if beta is None else beta.reshape(shape),
+                )
+        except (errors.FailedPreconditionError, errors.NotFoundError, RuntimeError, ValueError):
+            # Not initialised yet, or gone.
+            return None
+
+
+def identity(variable: Any) -> int:
+    """What tells a variable from others; one of Keras 3 is the one of TensorFlow in it."""
+    return id(getattr(variable, "_value", variable))
+
+
+class Registry:
+    """All layers that were seen."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+        self._known: weakref.WeakKeyDictionary[Any, Known | None] = weakref.WeakKeyDictionary()
+        self._built: weakref.WeakKeyDictionary[Any, list[Location]] = weakref.WeakKeyDictionary()
+        self._by_variable: dict[int, Known] = {}
+        self._names: dict[str, int] = {}
+        self.all: list[Known] = []
+
+    def built(self, thing: Any, places: list[Location]) -> None:
+        """An object that may be a layer is being built by these lines."""
+        self._built[thing] = places
+
+    def get(self, layer: Any) -> Known | None:
+        """What is known of a layer so far."""
+        return self._known.get(layer)
+
+    def is_settled(self, layer: Any) -> bool:
+        """Whether it is known if it normalises."""
+        return layer in self._known
+
+    def of(self, layer: Any) -> Known | None:
+        """The layer if it normalises; its variables must have been made."""
+        if layer in self._known:
+            return self._known[layer]
+        part = _keras(layer)
+        by_phase = part is not None and part.own and not part.norm.why_not
+        if part is None:
+            part = _kept(layer)
+        if part is None:
+            self._known[layer] = None
+            return None
+        name = str(getattr(layer, "name", "") or type(layer).__name__)
+        known = self._add(part.norm, part, name, self._built.get(layer, []), part.gamma, part.beta)
+        known.by_phase = by_phase
+        # The layer holds its whole model, which must not live longer than the script wants.
+        part.layer = None
+        self._known[layer] = known
+        return known
+
+    def of_formula(self, api: str, gamma: Any, beta: Any, mean: Any, variance: Any, epsilon: float) -> Known:
+        """The layer that a bare formula belongs to: told by the variables it is given."""
+        given = [each for each in (gamma, beta, mean) if each is not None]
+        known = next((found for each in given if (found := self._by_variable.get(identity(each)))), None)
+        if known is None:
+            part = self._holder(given)
+            if part is not None:
+                part.norm.seen.epsilon = epsilon
+                places = self._built.get(part.layer, [])
+                known = self._add(part.norm, part, type(part.layer).__name__, places, part.gamma, part.beta)
+                part.layer = None
+            else:
+                from bnlint.runtime.backends.eager.where import here
+
+                seen = LayerSeen(
+                    "", "", api, "tensorflow", None, epsilon=epsilon, has_statistics=False, updates="none"
+                )
+                scope = str(getattr(given[0], "name", api)).split(":")[0].rpartition("/")[0] or api
+                places = here(self._recorder.frames)
+                known = self._add(Norm(seen, one_pass=False), None, scope, places, gamma, beta)
+        if known.part is None and mean is not None and variance is not None:
+            known.part = Part(known.norm, None, mean, variance, known.gamma, known.beta)
+            known.seen.has_statistics, known.seen.updates = True, "by hand"
+        for each in given:
+            self._by_variable.setdefault(identity(each), known)
+        return known
+
+    def _holder(self, variables: list[Any]) -> Part | None:
+        """The module that keeps these variables, if it keeps moving statistics as well."""
+        wanted = {identity(each) for each in variables}
+        for thing in list(self._built):
+            held = {id(value) for value in vars(thing).values()} if hasattr(thing, "__dict__") else set()
+            if wanted & held:
+                part = _kept(thing)
+                if part is not None:
+                    return part
+        return None
+
+    def _add(self, norm: Norm, part: Part | None, name: str, places: list[Location], *weights: Any) -> Known:
+        seen = norm.seen
+        number = self._names[name] = self._names.get(name, 0) + 1
+        seen.key = name if number == 1 else f"{name}#{number}"
+        seen.name = name
+        seen.site, seen.callers = (places[0] if places else None), places[1:]
+        known = Known(self._recorder.layer(seen.key, lambda: seen), norm, part, *weights)
+        for each in weights:
+            if each is not None:
+                self._by_variable[identity(each)] = known
+        self.all.append(known)
+        return known

@@ -1,0 +1,69 @@
+"""What the source says about the phase at a call: whether it stands there as a constant."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from bnlint.findings import Location
+from bnlint.runtime.script.frames import Frames
+
+
+class Sources:
+    """The user's files as syntax trees; each is read once."""
+
+    def __init__(self, frames: Frames) -> None:
+        self._frames = frames
+        self._calls: dict[str, list[ast.Call]] = {}
+        self._known: dict[Location, list[bool | None]] = {}
+
+    def is_constant(self, place: Location | None, value: bool) -> bool:
+        """Whether the call at a place passes this phase as a constant."""
+        if place is None:
+            return False
+        if place not in self._known:
+            # Where only the line is known, all calls there that pass a phase must agree.
+            self._known[place] = [
+                _constant(argument) for call in self._at(place) for argument in _phases(call)
+            ]
+        known = self._known[place]
+        return bool(known) and all(each is value for each in known)
+
+    def _at(self, place: Location) -> list[ast.Call]:
+        if place.path not in self._calls:
+            try:
+                tree = ast.parse(self._frames.text(place))
+            except (SyntaxError, ValueError):
+                # A translated file, for example; what is not known is no constant.
+                tree = ast.Module([], [])
+            self._calls[place.path] = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+        calls = self._calls[place.path]
+        exact = [call for call in calls if _is_at(call, place)]
+        return exact or [
+            call for call in calls if call.lineno <= place.line and place.end_line <= (call.end_lineno or 0)
+        ]
+
+
+def _is_at(call: ast.Call, place: Location) -> bool:
+    # Columns of the tree are bytes, those of the place came from the same count.
+    return (call.lineno, call.col_offset + 1, call.end_lineno, (call.end_col_offset or 0) + 1) == (
+        place.line,
+        place.column,
+        place.end_line,
+        place.end_column,
+    )
+
+
+def _phases(call: ast.Call) -> Iterator[ast.expr]:
+    for keyword in call.keywords:
+        if keyword.arg == "training":
+            yield keyword.value
+    for argument in call.args[1:]:
+        if _constant(argument) is not None:
+            yield argument
+
+
+def _constant(argument: ast.expr) -> bool | None:
+    if isinstance(argument, ast.Constant) and argument.value in (True, False, 0, 1):
+        return bool(argument.value)
+    return None

@@ -1,0 +1,63 @@
+"""Which program shows which rule: one bad program that can be run, and a good one where no fix makes it good."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Case:
+    """A program with one bug."""
+
+    program: str
+    """A file or folder below the rule's folder of fixtures."""
+    twin: str = ""
+    """A good program beside it; empty if a fix that can be applied makes the bad one good."""
+    scripts: tuple[str, ...] = ()
+    """Of a folder, the scripts to run, one after the other."""
+    shown_as: str = ""
+    """The code that a run reports, if it cannot tell this rule from a more general one."""
+    ends: int = 0
+    """The exit code of the bad program."""
+    unseen: str = ""
+    """Why it cannot be shown at run time; then it is not run."""
+    why: str = ""
+    """A remark for the table: what a run shows instead, or why there is a twin."""
+    arguments: tuple[str, ...] = field(default=())
+
+
+UNSEEN = {
+    "BN001": "It is about files that are not Python: such a program cannot be run.",
+    "BN002": "It is about programs that are too large to be analysed; a run has no such limit.",
+}
+"""Rules of which nothing can be shown, neither flagged nor run, and why."""
+
+CASES: dict[str, Case] = {
+    "BN003": Case("bad_not_understood.py", unseen="It is about comments, and a run does not read them."),
+    "BN101": Case("bad_chain_over_several_lines.py"),
+    "BN102": Case("bad_attribute_set_in_init.py"),
+    "BN103": Case("bad_block_with_pass.py"),
+    "BN104": Case("bad_learning_phase_fed.py"),
+    "BN105": Case("bad_written_out_arithmetic.py"),
+    "BN106": Case("bad_apply_result_dropped.py"),
+    "BN107": Case("bad_one_of_two_layers_forgotten.py"),
+    "BN110": Case("bad_contrib_decay_in_partial.py"),
+    "BN113": Case("bad_literal_in_call.py", twin="good_only_convolutions_frozen.py"),
+    "BN114": Case("bad_zero_before_training.py", twin="good_phase_explicit_in_calls.py"),
+    "BN201": Case("bad_feed_dict_reused_after_training.py"),
+    "BN202": Case("bad_flags_swapped.py"),
+    "BN203": Case("bad_normalizer_params_override_arg_scope.py"),
+    "BN204": Case("bad_contrib_second_argument.py"),
+    "BN205": Case("bad_method_uses_default_of_helper.py", shown_as="BN203"),
+    "BN210": Case("bad_assigns_as_dependency_of_branch.py"),
+    "BN214": Case("bad_default_false_never_fed.py"),
+    "BN301": Case("bad_cond_with_identity_branch.py", twin="good_phase_chooses_between_two_norm_calls.py"),
+    "BN302": Case("bad_branches_of_cond.py"),
+    "BN304": Case("bad_actor_and_critic.py", twin="good_scope_for_each_step.py"),
+    "BN501": Case("bad_collection_with_scope.py"),
+    "BN603": Case("bad_conv_axis_zero.py", twin="good_axes_by_rank.py"),
+    "BN604": Case("bad_fused_op_order.py"),
+    "BN606": Case("bad_is_training_to_tf_layers.py", ends=1),
+    "BN801": Case("bad_meta_graph_of_training", scripts=("train.py",)),
+}
+"""By the rule's code."""

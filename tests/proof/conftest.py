@@ -1,0 +1,18 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from .observer import Observer
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--write-proof", action="store_true", help="write what is measured to docs/proof.md")
+
+
+@pytest.fixture(scope="session")
+def observer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Observer]:
+    made = Observer(tmp_path_factory.mktemp("observer"))
+    yield made
+    made.close()

@@ -1,0 +1,87 @@
+"""Measures one row of the table: what `bnlint check` and `bnlint run` say of a program, before and after its repair."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from bnlint.check import Checker, Options
+from bnlint.findings import Applicability, Finding, Group, Report
+from bnlint.fixes import repair, write
+from bnlint.registry import rules
+from bnlint.runtime.judge import judge
+
+from .cases import Case
+from .observer import Observer, Ran
+from .page import Row
+
+FIXTURES = Path(__file__).parents[2] / "fixtures"
+_DEFAULT = [rule.code for rule in rules() if rule.group in (Group.ERROR, Group.WARNING)]
+_KINDS = {Applicability.SAFE: "safe", Applicability.UNSAFE: "unsafe", Applicability.DISPLAY: "shown"}
+
+
+def measure(code: str, case: Case, observer: Observer, folder: Path) -> Row:
+    """Check, run, repair, check and run; ``folder`` is empty and the current one."""
+    program = _copied(code, case.program, folder)
+    checker = Checker(Options(select=(*_DEFAULT, code), project_root=folder))
+    before = checker.check([folder])
+    own = next((finding for finding in before.findings if finding.code == code), None)
+    row = Row(code, f"{code.lower()}/{case.program}", _codes(before.findings))
+    row.fix = _KINDS[own.fix.applicability] if own is not None and own.fix is not None else "none"
+    if not case.unseen:
+        row.fails = _fails(_run(program, case, observer), case)
+    if case.twin:
+        row.twin = f"{code.lower()}/{case.twin}"
+        _empty(folder)
+        program = _copied(code, case.twin, folder)
+    else:
+        outcome = repair(before, lambda overlay: checker.check([folder], overlay), unsafe=True)
+        assert not write(outcome.changes)
+    row.clean = _codes(checker.check([folder]).findings)
+    if not case.unseen:
+        row.passes = _passes(_run(program, case, observer))
+    return row
+
+
+def _copied(code: str, name: str, folder: Path) -> str:
+    """The name of the script; a folder's scripts are copied beside each other."""
+    source = FIXTURES / code.lower() / name
+    if source.is_dir():
+        shutil.copytree(source, folder, dirs_exist_ok=True)
+    else:
+        shutil.copy(source, folder)
+    return name
+
+
+def _empty(folder: Path) -> None:
+    for entry in folder.iterdir():
+        if entry.is_dir():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink()
+
+
+def _run(program: str, case: Case, observer: Observer) -> list[tuple[Ran, Report]]:
+    folder = Path(os.getcwd())
+    ran = [observer.run(folder, script, case.arguments) for script in case.scripts or (program,)]
+    return [(each, judge(each.observed, Options(select=("ALL",), isolated=True))) for each in ran]
+
+
+def _fails(ran: list[tuple[Ran, Report]], case: Case) -> str:
+    *others, (last, _) = ran
+    assert last.code == case.ends and not any(each.code for each, _ in others), last.said
+    return _codes([finding for _, report in ran for finding in report.findings])
+
+
+def _passes(ran: list[tuple[Ran, Report]]) -> str:
+    for each, report in ran:
+        assert each.code == 0, each.said
+        # A program of which nothing is seen passes nothing.
+        assert each.observed.layers, each.said
+        assert not report.problems, report.problems
+    return _codes([finding for _, report in ran for finding in report.findings])
+
+
+def _codes(findings: list[Finding]) -> str:
+    return ", ".join(sorted({finding.code for finding in findings}))
