@@ -204,6 +204,21 @@ class Anchor:
     statement: str
 
 
+class Verdict(enum.Enum):
+    """What a run says about a finding."""
+
+    CONFIRMED = "confirmed"
+    CONTRADICTED = "contradicted"
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What was seen of a finding when the program was run, as a sentence."""
+
+    verdict: Verdict
+    message: str
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One bug: where it is, what it is, and the places that prove it."""
@@ -217,6 +232,8 @@ class Finding:
     fix: Fix | None = None
     anchor: Anchor | None = None
     """Set once the finding is known to be reported."""
+    evidence: Evidence | None = None
+    """From a run of the program, if it says anything about the finding."""
 
 
 class Silencer(enum.Enum):
@@ -224,11 +241,13 @@ class Silencer(enum.Enum):
 
     COMMENT = "comment"
     BASELINE = "baseline"
+    EVIDENCE = "evidence"
 
 
 @dataclass(frozen=True, slots=True)
 class Suppression:
-    """Why a finding is not reported: by a comment, whose place this is, or by an entry of the baseline file."""
+    """Why a finding is not reported: by a comment, whose place this is, by an entry of the baseline file, or because a
+    run of the program contradicts it."""
 
     silencer: Silencer
     location: Location | None
@@ -285,6 +304,8 @@ class Problem:
     path: str
     line: int
     message: str
+    unwritten: bool = False
+    """Whether the file was checked, and could not be written."""
 
 
 @dataclass(slots=True)

@@ -58,6 +58,10 @@ class Rule(abc.ABC):
         """Find the bug in what a running program did; rules that nothing can be seen of at run time find nothing."""
         return iter(())
 
+    def contradict(self, finding: Finding, observed: Observed) -> str:
+        """What a running program did that shows a finding of this rule to be wrong, as a clause; empty if nothing."""
+        return ""
+
     def finding(
         self, location: Location, message: str, steps: Sequence[Step] = (), fix: Fix | None = None
     ) -> Finding:

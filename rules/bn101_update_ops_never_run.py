@@ -114,6 +114,12 @@ class UpdateOpsNeverRun(Rule):
                 neglect.site, neglect.message("nothing runs the update operations in their collection"), steps
             )
 
+    def contradict(self, finding: Finding, observed: Observed) -> str:
+        """Look at what the layers did in these runs."""
+        from bnlint.runtime.refutations import statistics_moved
+
+        return statistics_moved(finding, observed)
+
 
 def _fix(neglect: Neglect, trace: Trace) -> Fix:
     if neglect.fate is Fate.FILTERED_OUT:

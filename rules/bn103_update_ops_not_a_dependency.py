@@ -110,6 +110,12 @@ class UpdateOpsNotADependency(Rule):
                 steps,
             )
 
+    def contradict(self, finding: Finding, observed: Observed) -> str:
+        """Look at what the layers did in these runs."""
+        from bnlint.runtime.refutations import statistics_moved
+
+        return statistics_moved(finding, observed)
+
 
 def _fix(neglect: Neglect, trace: Trace) -> Fix:
     return repair(

@@ -110,6 +110,12 @@ class KerasUpdatesNeverRun(Rule):
                 steps,
             )
 
+    def contradict(self, finding: Finding, observed: Observed) -> str:
+        """Look at what the layers did in these runs."""
+        from bnlint.runtime.refutations import statistics_moved
+
+        return statistics_moved(finding, observed)
+
 
 def _steps(neglect: Neglect, trace: Trace) -> tuple[Step, ...]:
     steps = [

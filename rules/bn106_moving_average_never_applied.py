@@ -142,6 +142,12 @@ class MovingAverageNeverApplied(Rule):
                     ),
                 )
 
+    def contradict(self, finding: Finding, observed: Observed) -> str:
+        """Look at what the layers did in these runs."""
+        from bnlint.runtime.refutations import statistics_moved
+
+        return statistics_moved(finding, observed)
+
 
 def _opaque(run: Run) -> bool:
     """Whether nobody knows what a run fetches."""

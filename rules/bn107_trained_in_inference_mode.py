@@ -127,6 +127,12 @@ class TrainedInInferenceMode(Rule):
                 ),
             )
 
+    def contradict(self, finding: Finding, observed: Observed) -> str:
+        """Look at what the layers did in these runs."""
+        from bnlint.runtime.refutations import trained_by_batch
+
+        return trained_by_batch(finding, observed)
+
     def _finding(self, call: NormCall, phase: Const, step: TrainStep, run: Run, trace: Trace) -> Finding:
         why = "that is the default" if call.origin is Origin.DEFAULT else "the flag is a constant"
         steps = [Step(call.site, f"always in inference mode: {why}")]

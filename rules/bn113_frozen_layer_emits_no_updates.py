@@ -109,6 +109,12 @@ class FrozenLayerEmitsNoUpdates(Rule):
                     ),
                 )
 
+    def contradict(self, finding: Finding, observed: Observed) -> str:
+        """Look at what the layers did in these runs."""
+        from bnlint.runtime.refutations import statistics_moved
+
+        return statistics_moved(finding, observed)
+
     def _finding(self, call: NormCall, step: TrainStep, inference: Run) -> Finding:
         frozen = call.arguments.site("trainable") or call.layer.arguments.site("trainable") or call.site
         return self.finding(

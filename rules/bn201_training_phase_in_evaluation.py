@@ -111,6 +111,12 @@ class TrainingPhaseInEvaluation(Rule):
                 ),
             )
 
+    def contradict(self, finding: Finding, observed: Observed) -> str:
+        """Look at what the layers did in these runs."""
+        from bnlint.runtime.refutations import evaluated_by_moving
+
+        return evaluated_by_moving(finding, observed)
+
     def _fed(self, run: Run, verdict: Verdict, trace: Trace) -> Iterator[Finding]:
         for feed in run.feeds:
             call = _switched_on(feed, run, trace)

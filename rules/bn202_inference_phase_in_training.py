@@ -116,6 +116,12 @@ class InferencePhaseInTraining(Rule):
                 ),
             )
 
+    def contradict(self, finding: Finding, observed: Observed) -> str:
+        """Look at what the layers did in these runs."""
+        from bnlint.runtime.refutations import trained_by_batch
+
+        return trained_by_batch(finding, observed)
+
     def _fed(self, run: Run, step: TrainStep, calls: list[NormCall], trace: Trace) -> Iterator[Finding]:
         for feed in run.feeds:
             call = _switched_off(feed, run, calls, trace)

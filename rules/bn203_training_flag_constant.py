@@ -121,6 +121,12 @@ class TrainingFlagConstant(Rule):
                 ),
             )
 
+    def contradict(self, finding: Finding, observed: Observed) -> str:
+        """Look at what the layers did in these runs."""
+        from bnlint.runtime.refutations import evaluated_by_moving
+
+        return evaluated_by_moving(finding, observed)
+
     def _finding(self, call: NormCall, phase: Const, run: Run, verdict: Verdict, trace: Trace) -> Finding:
         steps = [Step(call.site, f"always in training mode: {_why(call)}")]
         if phase.site is not None and phase.site != call.site:

@@ -139,6 +139,12 @@ class StatisticsUpdatedInEvaluation(Rule):
                         ),
                     )
 
+    def contradict(self, finding: Finding, observed: Observed) -> str:
+        """Look at what the layers did in these runs."""
+        from bnlint.runtime.refutations import evaluation_moved_nothing
+
+        return evaluation_moved_nothing(finding, observed)
+
 
 _MESSAGE = (
     "this update runs in evaluation too: the moving statistics take in the evaluation data, and results "

@@ -112,6 +112,12 @@ class EvaluationSkipsNorm(Rule):
                 ),
             )
 
+    def contradict(self, finding: Finding, observed: Observed) -> str:
+        """Look at what the layers did in these runs."""
+        from bnlint.runtime.refutations import evaluation_goes_through
+
+        return evaluation_goes_through(finding, observed)
+
     def _compared(self, trace: Trace) -> Iterator[Finding]:
         training = _training_uses(trace)
         trained = {node for uses in training.values() for node, _ in uses}

@@ -51,9 +51,9 @@ def suppressing(findings: Sequence[Finding], reason: str, files: Files) -> Suppr
             change, homeless = _changed(path, display, found, reason, files)
         except EditError as error:
             message = f"No comment can be written into this file: {error}. Correct it and run bnlint again."
-            made.problems.append(Problem(display, 1, message))
+            made.problems.append(Problem(display, 1, message, unwritten=True))
             continue
-        made.problems.extend(Problem(display, line, _NOWHERE) for line in homeless)
+        made.problems.extend(Problem(display, line, _NOWHERE, unwritten=True) for line in homeless)
         if change.before != change.after:
             made.changes[path] = change
     return made

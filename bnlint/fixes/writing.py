@@ -41,7 +41,9 @@ def write(changes: Mapping[Path, Change]) -> list[Problem]:
     finally:
         for file in staged.values():
             file.discard()
-    return [Problem(display_path(path), 1, reason) for path, reason in sorted(reasons.items())]
+    return [
+        Problem(display_path(path), 1, reason, unwritten=True) for path, reason in sorted(reasons.items())
+    ]
 
 
 def _stage(staged: dict[Path, _Staged], path: Path, change: Change) -> None:

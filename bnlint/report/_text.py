@@ -39,24 +39,31 @@ def advice(finding: Finding) -> str:
     return f"{ADVICE[finding.fix.applicability]}: {finding.fix.message}" if finding.fix else ""
 
 
+def proof(finding: Finding) -> str:
+    """What a run of the program says about a finding, empty if nothing is known."""
+    return f"{finding.evidence.verdict.value}: {finding.evidence.message}" if finding.evidence else ""
+
+
 def details(finding: Finding) -> list[str]:
-    """The message, the steps with their places, and the advice, each on a line."""
+    """The message, the steps with their places, the evidence and the advice, each on a line."""
     steps = (
         f"{number}. {place(step.location)}  {plain(step.message)}"
         for number, step in enumerate(finding.steps, 1)
     )
-    return [plain(located(finding)), *steps, *filter(None, [plain(advice(finding))])]
+    return [plain(located(finding)), *steps, *filter(None, [plain(proof(finding)), plain(advice(finding))])]
 
 
-def unchecked(problem: Problem) -> str:
+def trouble(problem: Problem) -> str:
     """What a problem means, for formats that list it among findings."""
-    return f"could not be checked: {plain(problem.message)}"
+    return f"could not be {'written' if problem.unwritten else 'checked'}: {plain(problem.message)}"
 
 
 def silencer(suppression: Suppression) -> str:
     """By what a finding is suppressed, and why."""
     if suppression.silencer is Silencer.BASELINE:
         by = "by the baseline"
+    elif suppression.silencer is Silencer.EVIDENCE:
+        by = "by the evidence"
     elif suppression.location is None:
         by = "by a comment"
     else:
@@ -87,7 +94,8 @@ def _summary(report: Report) -> str:
     if report.suppressed:
         parts.append(f"{len(report.suppressed):,} suppressed")
     if report.problems:
-        parts.append(f"could not check everything: {_count(len(report.problems), 'problem')}")
+        verb = "write" if all(problem.unwritten for problem in report.problems) else "check"
+        parts.append(f"could not {verb} everything: {_count(len(report.problems), 'problem')}")
     return f"{', '.join(parts)} ({looked}).{_partly(figures.incomplete)}"
 
 
@@ -104,10 +112,14 @@ def _verdict(report: Report) -> str:
 def _hint(report: Report) -> Iterator[str]:
     """Which options would repair how many of the findings."""
     refused = {_identity(entry.finding) for entry in report.refused}
+    unwritten = {problem.path for problem in report.problems if problem.unwritten}
     fixes = Counter(
         finding.fix.applicability
         for finding in report.findings
-        if finding.fix and finding.fix.edits and _identity(finding) not in refused
+        if finding.fix
+        and finding.fix.edits
+        and _identity(finding) not in refused
+        and unwritten.isdisjoint(edit.location.path for edit in finding.fix.edits)
     )
     safe, unsafe = fixes[Applicability.SAFE], fixes[Applicability.UNSAFE]
     if safe and unsafe:

@@ -16,7 +16,8 @@ def render(report: Report, style: Style) -> str:
 
 def _lines(report: Report, style: Style) -> Iterator[str]:
     for finding in report.findings:
-        yield f"{_head(finding)} {plain(finding.message)}"
+        mark = f" ({finding.evidence.verdict.value})" if finding.evidence else ""
+        yield f"{_head(finding)} {plain(finding.message)}{mark}"
     for problem in report.problems:
         yield f"{plain(problem.path)}:{problem.line}:1: error: {plain(problem.message)}"
     if style.suppressed:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from bnlint.findings import Finding, Group, Location, Report
 from bnlint.report._sources import Sources
 from bnlint.report._style import Style
-from bnlint.report._text import advice, closing, place, plain, silencer
+from bnlint.report._text import advice, closing, place, plain, proof, silencer
 
 _TAB = 4
 _MOST_LINES = 4
@@ -39,7 +39,8 @@ def render(report: Report, style: Style) -> str:
 
 def _problems(report: Report, style: Style) -> Iterator[str]:
     for problem in report.problems:
-        yield f"{_paint('not checked', 'red', style)}: {plain(problem.path)}:{problem.line}"
+        heading = "not written" if problem.unwritten else "not checked"
+        yield f"{_paint(heading, 'red', style)}: {plain(problem.path)}:{problem.line}"
         yield from _wrap(plain(problem.message), "  ", "  ", style)
 
 
@@ -96,10 +97,12 @@ class _Block:
             yield from rest
             if step.location != finding.location or step.location.cell != finding.location.cell:
                 yield from self._excerpt(step.location, "cyan")
-        if finding.fix:
+        ends = [text for text in (proof(finding), advice(finding)) if text]
+        if ends:
             yield self._bar()
-            margin = " " * self._margin
-            yield from _wrap(plain(advice(finding)), f"{margin} = ", f"{margin}   ", self._style)
+        margin = " " * self._margin
+        for text in ends:
+            yield from _wrap(plain(text), f"{margin} = ", f"{margin}   ", self._style)
 
     def _excerpt(self, location: Location, colour: str, context: int = 0) -> Iterator[str]:
         """The lines of a location with its span underlined."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from bnlint.findings import Finding, Group, Report
 from bnlint.report._style import Style
-from bnlint.report._text import details, plain, unchecked
+from bnlint.report._text import details, plain, trouble
 from bnlint.report._unicode import whole
 
 _COMMANDS = {Group.ERROR: "error", Group.WARNING: "warning", Group.INFO: "notice", Group.PREVIEW: "notice"}
@@ -23,7 +23,7 @@ def _commands(report: Report) -> Iterator[str]:
         yield _command(_COMMANDS[finding.group], {**_span(finding), "title": title}, details(finding))
     for problem in report.problems:
         place: dict[str, object] = {"file": problem.path, "line": problem.line}
-        yield _command("error", {**place, "title": "bnlint"}, [unchecked(problem)])
+        yield _command("error", {**place, "title": "bnlint"}, [trouble(problem)])
     for note in report.notes:
         yield _command("notice", {"title": "bnlint"}, [plain(note)])
 

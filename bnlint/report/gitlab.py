@@ -7,7 +7,7 @@ from typing import Any
 from bnlint.findings import Finding, Group, Location, Problem, Report
 from bnlint.report._fingerprints import Fingerprints, digest
 from bnlint.report._style import Style
-from bnlint.report._text import details, located, plain, unchecked
+from bnlint.report._text import details, located, plain, trouble
 from bnlint.report._unicode import dump
 
 _SEVERITIES = {Group.ERROR: "critical", Group.WARNING: "major", Group.INFO: "minor", Group.PREVIEW: "info"}
@@ -43,7 +43,7 @@ def _problem(problem: Problem, fingerprint: str) -> dict[str, Any]:
     return {
         "type": "issue",
         "check_name": "bnlint",
-        "description": unchecked(problem),
+        "description": trouble(problem),
         "categories": ["Compatibility"],
         "location": {"path": problem.path, "lines": {"begin": problem.line, "end": problem.line}},
         "severity": "blocker",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from bnlint.findings import Finding, Fix, Location, Refused, Replacement, Report, Step, Suppressed
+from bnlint.findings import Evidence, Finding, Fix, Location, Refused, Replacement, Report, Step, Suppressed
 from bnlint.report._fingerprints import Fingerprints
 from bnlint.report._style import Style
 
@@ -52,7 +52,12 @@ def _finding(finding: Finding, fingerprints: Fingerprints) -> dict[str, Any]:
         "fingerprint": fingerprints.of(finding),
         "steps": [_step(step) for step in finding.steps],
         "fix": _fix(finding.fix) if finding.fix else None,
+        "evidence": _evidence(finding.evidence) if finding.evidence else None,
     }
+
+
+def _evidence(evidence: Evidence) -> dict[str, Any]:
+    return {"verdict": evidence.verdict.value, "message": evidence.message}
 
 
 def _named(finding: Finding) -> dict[str, Any]:

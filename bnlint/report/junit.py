@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 
 from bnlint.findings import Finding, Problem, Report
 from bnlint.report._style import Style
-from bnlint.report._text import details, place, plain, silencer, unchecked
+from bnlint.report._text import details, place, plain, silencer, trouble
 
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _COUNTED = {"failures": "failure", "errors": "error", "skipped": "skipped"}
@@ -72,7 +72,7 @@ def _case(finding: Finding, outcome: str, kind: str, message: str, text: str) ->
 
 
 def _problem(problem: Problem) -> _Case:
-    message = unchecked(problem)
+    message = trouble(problem)
     return _Case(problem.path, f"bnlint at line {problem.line}", "error", "problem", message, message)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from bnlint.findings import Applicability, Finding, Fix, Group, Location, Problem, Report, Step
 from bnlint.report._sources import Sources
 from bnlint.report._style import Style
-from bnlint.report._text import advice, located, unchecked
+from bnlint.report._text import advice, located, trouble
 from bnlint.report._unicode import dump
 
 NEEDS_REPLACEMENTS = True
@@ -54,7 +54,7 @@ def _related(step: Step, number: int, sources: Sources) -> dict[str, Any]:
 
 def _problem(problem: Problem) -> dict[str, Any]:
     return {
-        "message": unchecked(problem),
+        "message": trouble(problem),
         "location": {"path": problem.path, "range": {"start": {"line": problem.line}}},
         "severity": "ERROR",
     }

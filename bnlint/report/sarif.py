@@ -22,13 +22,13 @@ from bnlint.findings import (
 from bnlint.report._fingerprints import Fingerprints
 from bnlint.report._sarif_rules import LEVELS, described_rules
 from bnlint.report._style import Style
-from bnlint.report._text import ADVICE, advice, located
+from bnlint.report._text import ADVICE, advice, located, proof
 from bnlint.report._unicode import dump, whole
 
 NEEDS_REPLACEMENTS = True
 
 _SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
-_KINDS = {Silencer.COMMENT: "inSource", Silencer.BASELINE: "external"}
+_KINDS = {Silencer.COMMENT: "inSource", Silencer.BASELINE: "external", Silencer.EVIDENCE: "external"}
 
 
 def render(report: Report, style: Style) -> str:
@@ -90,6 +90,8 @@ class _Results:
             flow = {"locations": [{"location": step} for step in steps]}
             result["codeFlows"] = [{"threadFlows": [flow]}]
             result["relatedLocations"] = [{"id": number, **step} for number, step in enumerate(steps, 1)]
+        if finding.evidence:
+            result["properties"]["evidence"] = proof(finding)
         if finding.fix:
             result["properties"]["fix"] = finding.fix.applicability.value
             fix = _fix(finding.fix)

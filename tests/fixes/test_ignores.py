@@ -18,7 +18,7 @@ def _written(path: Path, data: bytes, *lines: int, reason: str = "why", cell: in
         Finding("BN101", "some-bug", Group.ERROR, Location(str(path), line, 1, line, 1, cell), "it is wrong")
         for line in lines
     ]
-    changes = suppressing(findings, reason, Files({path: data}))
+    changes = suppressing(findings, reason, Files({path: data})).changes
     return changes[path].after if path in changes else data
 
 
@@ -50,7 +50,12 @@ def test_no_place_between_two_texts_that_go_on(tmp_path: Path) -> None:
     text = b"a = '''\n'''; b = 1; c = '''\n'''"
     path = tmp_path / "a.py"
     finding = Finding("BN101", "some-bug", Group.ERROR, Location(str(path), 2, 6, 2, 11), "it is wrong")
-    assert suppressing([finding], "why", Files({path: text})) == {}
+    made = suppressing([finding], "why", Files({path: text}))
+    assert made.changes == {}
+    [problem] = made.problems
+    assert (problem.line, problem.message[:61]) == (
+        2, "No comment can be written for the finding at this line, becau"
+    )  # fmt: skip
 
 
 def test_one_comment_for_a_statement(tmp_path: Path) -> None:
@@ -71,7 +76,18 @@ def test_several_directives_in_one_comment(tmp_path: Path) -> None:
 def test_unknown_encoding_and_missing_files_are_left_out(tmp_path: Path) -> None:
     assert _written(tmp_path / "a.py", b"x = 1\ny = '\xff'\n", 1) == b"x = 1\ny = '\xff'\n"
     where = Location(str(tmp_path / "b.py"), 1, 1, 1, 1)
-    assert suppressing([Finding("BN101", "some-bug", Group.ERROR, where, "")], "why", Files()) == {}
+    made = suppressing([Finding("BN101", "some-bug", Group.ERROR, where, "")], "why", Files())
+    assert made.changes == {}
+    assert [problem.message for problem in made.problems] == [
+        "No comment can be written into this file: it cannot be read (No such file or directory). "
+        "Correct it and run bnlint again."
+    ]
+
+
+def test_form_feeds_stay(tmp_path: Path) -> None:
+    before = b"a()\n\f\nb()\n\fc()\n"
+    after = b"a()\n\f\nb()  # bnlint: ignore[BN101] why\n\fc()  # bnlint: ignore[BN101] why\n"
+    assert _written(tmp_path / "a.py", before, 3, 4) == after
 
 
 def test_the_cell_is_unknown(tmp_path: Path) -> None:

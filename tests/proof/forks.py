@@ -11,6 +11,7 @@ import json
 import os
 import signal
 import sys
+import tempfile
 import time
 from typing import Any, NoReturn
 
@@ -66,6 +67,7 @@ def _observe(job: dict[str, Any]) -> NoReturn:
         os.dup2(said, 1)
         os.dup2(said, 2)
         os.environ["TMPDIR"] = job["temporary"]
+        tempfile.tempdir = None
         from bnlint.runtime.script.child import main as observe
 
         try:

@@ -54,13 +54,17 @@ class Row:
 
 def page(lines: Iterable[str]) -> str:
     """The whole page, with these rows."""
-    remarks = {code: reason for code, reason in UNSEEN.items()}
+    remarks = dict(UNSEEN)
     for code, case in CASES.items():
-        told = " ".join(filter(None, (case.unseen, case.why)))
-        if told:
-            remarks[code] = told
+        remark = " ".join(filter(None, (case.unseen, case.why)))
+        if remark:
+            remarks[code] = remark
     told = "\n".join(f"- {code}: {remarks[code]}" for code in sorted(remarks))
-    return _TEXT + "".join(f"{line}\n" for line in sorted(lines)) + f"\nWhere something is missing or other:\n\n{told}\n"
+    return (
+        _TEXT
+        + "".join(f"{line}\n" for line in sorted(lines))
+        + f"\nWhere something is missing or other:\n\n{told}\n"
+    )
 
 
 def rows(text: str) -> dict[str, str]:

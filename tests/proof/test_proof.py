@@ -18,14 +18,18 @@ if any(importlib.util.find_spec(name) is None for name in ("tensorflow", "tf_ker
 if not hasattr(os, "fork"):
     pytest.skip("`bnlint run` needs Linux or macOS", allow_module_level=True)
 
-from .measure import measure  # noqa: E402
-from .observer import Observer  # noqa: E402
-from .page import PAGE, page, rows  # noqa: E402
+from .measure import measure
+from .observer import Observer
+from .page import PAGE, page, rows
 
 
 @pytest.mark.parametrize("code", CASES)
 def test_proof(
-    code: str, observer: Observer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+    code: str,
+    observer: Observer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     case = CASES[code]

@@ -64,7 +64,7 @@ def observe(folder: Path, script: str, *options: str, name: str = "script.py", f
     )
     assert fails or (finished.returncode in (0, 1) and "Traceback" not in finished.stderr), finished.stderr
     report = json.loads((folder / "report.json").read_text("utf-8"))
-    return Seen(finished, journal.read_evidence(folder / "seen.json"), report)
+    return Seen(finished, journal.read_evidence(folder / "seen.json").observed, report)
 
 
 HAND_MADE = """
@@ -381,3 +381,45 @@ def test_keras_in_graph_mode(tmp_path: Path) -> None:
     assert set(apis) == {"tf.keras.Model.evaluate", "tf.keras.Model.predict"}
     for run in apis.values():
         assert {(each.mode, each.moved) for each in run.passages} == {(Mode.MOVING, False)}
+
+
+IMPORTED = """
+    import numpy as np
+    import tensorflow.compat.v1 as tf
+    tf.disable_v2_behavior()
+
+    def write():
+        with tf.Graph().as_default():
+            x = tf.placeholder(tf.float32, [None, 3], name="x")
+            phase = tf.placeholder(tf.bool, [], name="phase")
+            h = tf.layers.batch_normalization(tf.layers.dense(x, 8), momentum=0.9, training=phase)
+            tf.reduce_mean(tf.square(tf.layers.dense(h, 1)), name="loss")
+            tf.train.export_meta_graph("model.meta")
+
+    def train():
+        with tf.Graph().as_default() as graph, tf.Session() as sess:
+            tf.train.import_meta_graph("model.meta")
+            loss = graph.get_tensor_by_name("loss:0")
+            with tf.control_dependencies(tf.get_collection(tf.GraphKeys.UPDATE_OPS)):
+                step = tf.train.AdamOptimizer(0.01).minimize(loss)
+            sess.run(tf.global_variables_initializer())
+            call = sess.make_callable(step, [graph.get_tensor_by_name("x:0"), graph.get_tensor_by_name("phase:0")])
+            for _ in range(12):
+                call(np.random.normal(3.0, 1.0, (20, 3)), True)
+            print(sess.run("loss:0", {"x:0": np.random.normal(3.0, 1.0, (20, 3)), "phase:0": False}) >= 0)
+
+    write()
+    train()
+"""
+
+
+def test_a_graph_read_from_a_file_and_runs_by_name(tmp_path: Path) -> None:
+    seen = observe(tmp_path, IMPORTED)
+    assert seen.out == "True\n"
+    assert seen.observed.train_steps == 12
+    assert not any("fault of bnlint" in note for note in seen.observed.notes)
+    (training,) = [each for each in seen.passages("batch_normalization", Purpose.TRAIN) if each.samples]
+    assert (training.mode, training.moved, training.declared) == (Mode.BATCH, True, True)
+    assert training.momentum == pytest.approx(0.9, abs=1e-3)
+    (evaluation,) = [each for each in seen.passages("batch_normalization", Purpose.EVALUATE) if each.samples]
+    assert (evaluation.mode, evaluation.moved) == (Mode.MOVING, False)

@@ -21,11 +21,13 @@ if TYPE_CHECKING:
     from bnlint.baseline import Baseline
     from bnlint.changes import Changes
     from bnlint.check import Checker
+    from bnlint.evidence import Witness
     from bnlint.findings import Report
     from bnlint.settings.lookup import Options
     from bnlint.source.files import Overlay
 
 _CODES = "rule codes or beginnings of codes, separated by commas; may be repeated"
+_IN_TURN = "Do one after the other."
 _WIDEST = 100
 _NARROWEST = 60
 
@@ -103,6 +105,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="REV",
         help="report only the findings that touch lines changed since this git revision",
     )
+    proof = parser.add_argument_group("proof")
+    proof.add_argument(
+        "--evidence",
+        metavar="FILE",
+        help="what `bnlint run --evidence FILE` has written: mark the findings that it confirms, and do not count "
+        "those that it contradicts",
+    )
     output = parser.add_argument_group("output")
     output.add_argument("--output-format", choices=formats(), default="full", help="default: full")
     output.add_argument("--output-file", metavar="FILE", help="write the report to this file")
@@ -133,7 +142,7 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         report = session.look()
         if arguments.show_files:
-            return _show_files(report)
+            return _show_files(report, arguments)
         if arguments.write_baseline:
             return session.write_baseline(report)
         if arguments.add_ignore is not None:
@@ -162,6 +171,11 @@ class _Session:
         self._arguments = arguments
         self._baseline: Baseline | None = None
         self._changes: Changes | None = None
+        self._witness: Witness | None = None
+        if arguments.evidence:
+            from bnlint.evidence import Witness
+
+            self._witness = Witness.load(Path(arguments.evidence))
         if arguments.baseline:
             from bnlint.baseline import Baseline
 
@@ -180,6 +194,8 @@ class _Session:
             from bnlint.source.files import Files
 
             self._changes.apply(report, Files(overlay))
+        if self._witness is not None:
+            self._witness.apply(report)
         return report
 
     def write_baseline(self, report: Report) -> int:
@@ -285,9 +301,29 @@ def _refuse_what_makes_no_sense(arguments: argparse.Namespace) -> None:
         raise UserError("--unsafe-fixes says which fixes --fix or --diff take. Add one of them.")
     if arguments.prune_baseline and not arguments.baseline:
         raise UserError("--prune-baseline needs --baseline FILE, which says where the entries are.")
+    for name in ("diff", "write_baseline", "show_files"):
+        if arguments.prune_baseline and getattr(arguments, name):
+            raise UserError(f"--prune-baseline and {_spelled(name)} are two different things to do. {_IN_TURN}")
+    if arguments.diff and arguments.output_format != "full":
+        raise UserError(
+            f"--diff prints a diff and no report, which --output-format {arguments.output_format} is for. "
+            "Leave one of them out."
+        )
+    if arguments.write_baseline and arguments.output_file:
+        raise UserError(
+            "--output-file says where the report goes, and --write-baseline makes none. Leave one of them out."
+        )
     if arguments.config and arguments.isolated:
         raise UserError(
             "--config names a configuration file and --isolated forbids it. Leave one of them out."
+        )
+    editing = [
+        name for name in ("fix", "diff", "add_ignore") if getattr(arguments, name) not in (None, False)
+    ]
+    if arguments.evidence and editing:
+        raise UserError(
+            f"--evidence is about the program as it was run, and --{editing[0].replace('_', '-')} edits it. Look at "
+            "the evidence first, edit without it, and run the program again."
         )
     changing = [
         name
@@ -295,10 +331,14 @@ def _refuse_what_makes_no_sense(arguments: argparse.Namespace) -> None:
         if getattr(arguments, name) not in (None, False)
     ]
     if len(changing) > 1 and changing != ["fix", "diff"]:
-        first, second = (f"--{name.replace('_', '-')}" for name in changing[:2])
-        raise UserError(f"{first} and {second} are two different things to do. Do one after the other.")
+        first, second = map(_spelled, changing[:2])
+        raise UserError(f"{first} and {second} are two different things to do. {_IN_TURN}")
     if arguments.add_ignore is not None and not arguments.add_ignore.strip():
         raise UserError("--add-ignore needs a reason: why may these findings stay?")
+
+
+def _spelled(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
 
 
 def _options(arguments: argparse.Namespace) -> Options:
@@ -320,8 +360,8 @@ def _options(arguments: argparse.Namespace) -> Options:
     )
 
 
-def _show_files(report: Report) -> int:
-    write("".join(f"{path}\n" for path in report.summary.analysed))
+def _show_files(report: Report, arguments: argparse.Namespace) -> int:
+    _output("".join(f"{path}\n" for path in report.summary.analysed), arguments)
     _complain(report)
     return 2 if report.problems else 0
 

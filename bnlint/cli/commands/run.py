@@ -162,10 +162,11 @@ def _nothing_seen(observed: Observed) -> str:
 
 def _write_all(observed: Observed, report: Report, arguments: argparse.Namespace) -> None:
     if arguments.evidence:
+        from bnlint.evidence import digests
         from bnlint.runtime.script import journal
 
         try:
-            journal.write(arguments.evidence, observed)
+            journal.write(arguments.evidence, observed, files=digests(journal.paths(observed)))
         except OSError as error:
             raise _unwritable(arguments.evidence, error) from error
     if arguments.html:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from bnlint.errors import UserError
+from bnlint.findings import Location
 from bnlint.runtime.observed import Observed
 
 VERSION = 1
@@ -28,11 +29,16 @@ class Entry:
     observed: Observed
     refused: str = ""
     """A sentence that says why nothing could be observed, if so."""
+    files: dict[str, str] = dataclasses.field(default_factory=dict)
+    """In evidence: by path, what identifies the contents of each file that it speaks of."""
 
 
-def write(path: str | Path, observed: Observed, refused: str = "") -> None:
+def write(
+    path: str | Path, observed: Observed, refused: str = "", files: dict[str, str] | None = None
+) -> None:
     """Write the file as a whole: whoever reads it at any time finds the old or the new state."""
-    text = json.dumps({"version": VERSION, "refused": refused, "observed": to_plain(observed)})
+    document = {"version": VERSION, "refused": refused, "files": files or {}, "observed": to_plain(observed)}
+    text = json.dumps(document)
     beside = f"{path}.{os.getpid()}.new"
     try:
         with open(beside, "w", encoding="utf-8") as file:
@@ -51,10 +57,16 @@ def read(path: str | Path) -> Entry | None:
             plain = json.load(file)
     except FileNotFoundError:
         return None
-    return Entry(from_plain(plain["observed"], Observed), plain["refused"])
+    if plain["version"] != VERSION:
+        raise UserError(
+            f"{path} was written by another version of bnlint, in a format that this one does not read. Run the "
+            "script again with this version."
+        )
+    files = {str(name): str(digest) for name, digest in plain["files"].items()}
+    return Entry(from_plain(plain["observed"], Observed), plain["refused"], files)
 
 
-def read_evidence(path: str | Path) -> Observed:
+def read_evidence(path: str | Path) -> Entry:
     """Read what ``bnlint run --evidence`` wrote.
 
     Raises UserError if it is not such a file.
@@ -63,13 +75,24 @@ def read_evidence(path: str | Path) -> Observed:
         entry = read(path)
     except OSError as error:
         raise UserError(f"The evidence {path} cannot be read ({error.strerror}).") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(
             f"{path} is not what `bnlint run --evidence` writes. Run the script again and name its file."
         ) from error
     if entry is None:
         raise UserError(f"There is no evidence at {path}. `bnlint run --evidence {path} SCRIPT` writes it.")
-    return entry.observed
+    return entry
+
+
+def paths(value: Any) -> set[str]:
+    """The files that a value speaks of: those of all locations in it."""
+    if isinstance(value, Location):
+        return {value.path}
+    if dataclasses.is_dataclass(value):
+        value = [getattr(value, field.name) for field in dataclasses.fields(value)]
+    if isinstance(value, dict):
+        value = list(value.values())
+    return set().union(*map(paths, value)) if isinstance(value, (list, tuple)) else set()
 
 
 def to_plain(value: Any) -> Any:

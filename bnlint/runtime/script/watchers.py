@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from bnlint.runtime.script.recorder import Recorder
 
 WATCHERS = {
-    "tensorflow": ("bnlint.runtime.backends.tensorflow1",),
+    "tensorflow": ("bnlint.runtime.backends.tensorflow1", "bnlint.runtime.backends.eager"),
+    "keras": ("bnlint.runtime.backends.eager.keras3",),
+    "tf_keras": ("bnlint.runtime.backends.eager.legacy",),
     "tf_slim": ("bnlint.runtime.backends.tensorflow1.slim",),
 }
 """By the framework's top-level module, modules with a function ``observe(recorder)``. It is called once, when the
@@ -52,17 +54,25 @@ class _Waiting(MetaPathFinder):
         if fullname not in self._frameworks or not self._recorder.active:
             return None
         self._frameworks.remove(fullname)
-        spec = importlib.util.find_spec(fullname)
+        try:
+            spec = importlib.util.find_spec(fullname)
+        finally:
+            # Whoever asks may only want to know whether it is installed.
+            self._frameworks.append(fullname)
         if spec is not None and spec.loader is not None:
-            spec.loader = _Then(spec.loader, fullname, self._recorder)
+            spec.loader = _Then(spec.loader, lambda: self._imported(fullname))
         return spec
+
+    def _imported(self, framework: str) -> None:
+        if framework in self._frameworks:
+            self._frameworks.remove(framework)
+            _start(framework, self._recorder)
 
 
 class _Then(Loader):
-    def __init__(self, loader: Loader, framework: str, recorder: Recorder) -> None:
+    def __init__(self, loader: Loader, then: Callable[[], None]) -> None:
         self._loader = loader
-        self._framework = framework
-        self._recorder = recorder
+        self._then = then
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._loader, name)
@@ -76,4 +86,4 @@ class _Then(Loader):
         module.__loader__ = self._loader
         if module.__spec__ is not None:
             module.__spec__.loader = self._loader
-        _start(self._framework, self._recorder)
+        self._then()

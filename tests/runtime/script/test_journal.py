@@ -41,7 +41,7 @@ def test_what_was_seen_comes_back_without_loss(tmp_path: Path) -> None:
     path = tmp_path / "evidence.json"
     journal.write(path, full())
     json.loads(path.read_text(), parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
-    back = journal.read_evidence(path)
+    back = journal.read_evidence(path).observed
     assert repr(back) == repr(full())
     assert back.layers[0].site == PLACE
     assert back.runs[0].passages[0].mode is Mode.BATCH
@@ -54,7 +54,7 @@ def test_writing_leaves_the_old_state_or_the_new(tmp_path: Path) -> None:
     broken.notes = [object()]  # type: ignore[list-item]
     with pytest.raises(TypeError):
         journal.write(path, broken)
-    assert journal.read_evidence(path).train_steps == 7
+    assert journal.read_evidence(path).observed.train_steps == 7
     assert list(tmp_path.iterdir()) == [path]
 
 

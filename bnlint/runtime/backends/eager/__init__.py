@@ -2,7 +2,8 @@
 
 - ``watch``: what all of it shares; ``where`` and ``said``: the user's lines, and what they say about the phase.
 - ``known``: the layers that normalise; ``calls``: which layers are being called, and who told them the phase.
-- ``layers``, ``formula``, ``tapes``, ``trainers``: the patches. ``keras3`` and ``legacy`` apply them to the two Kerases.
+- ``layers``, ``formula``, ``tapes``, ``trainers``: the patches, which ``keras3`` and ``legacy``
+  apply to the two Kerases.
 - ``look``: what a layer did with its input, told by the oracle.
 - ``functions``: compiled functions. Into these nobody can look, so what they do is noted while they are traced, and
   the variables are read before and after they run.

@@ -101,6 +101,12 @@ class Phases:
             call.site = line_of(self.frames, call.frame)
         return call.site
 
+    def applied_at(self, stack: list[Call], layer: Any) -> Location | None:
+        """The user's line that applied the innermost layer, or the model that it is part of."""
+        if stack and stack[-1].frame is None and layer in self.applied:
+            return self.applied[layer]
+        return next((self.site(call) for call in reversed(stack) if call.frame is not None), None)
+
     def of(self, stack: list[Call], declared: bool | None) -> Phase:
         """Who decided the phase of the innermost layer; ``declared`` is what it came to."""
         told = [(depth, call) for depth, call in enumerate(stack) if call.given]

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from bnlint.findings import Location
-from bnlint.runtime.backends.parts import Part, _keras, _kept, read
+from bnlint.runtime.backends.eager.where import here
+from bnlint.runtime.backends.parts import Part, _kept, _keras, read
 from bnlint.runtime.observed import LayerSeen
 from bnlint.runtime.oracle import Array
 from bnlint.runtime.script.recorder import Recorder
@@ -35,12 +36,13 @@ class Known:
     gamma: Any = None
     """The same variables as of the part, also where there is none."""
     beta: Any = None
-    by_phase: bool = False
-    """Whether it is the layer of Keras itself, whose code follows from the phase what it normalises with."""
+    previous: State | None = None
+    """Of a layer that is moved by hand, what it had in the last training step that was looked at."""
 
-    def weights(self) -> frozenset[int]:
+    @property
+    def weights(self) -> set[int]:
         """What tells gamma and beta from other variables."""
-        return frozenset(identity(each) for each in (self.gamma, self.beta) if each is not None)
+        return {identity(each) for each in (self.gamma, self.beta) if each is not None}
 
     def state(self) -> State | None:
         """What it normalises with now; None if that cannot be read yet."""
@@ -70,8 +72,9 @@ class Known:
 
 
 def identity(variable: Any) -> int:
-    """What tells a variable from others; one of Keras 3 is the one of TensorFlow in it."""
-    return id(getattr(variable, "_value", variable))
+    """What tells a variable from others; one of Keras 3 is the one of TensorFlow in it, once there is one."""
+    inner = getattr(variable, "_value", None)
+    return id(variable if inner is None else inner)
 
 
 class Registry:
@@ -89,6 +92,10 @@ class Registry:
         """An object that may be a layer is being built by these lines."""
         self._built[thing] = places
 
+    def is_built(self, thing: Any) -> bool:
+        """Whether it is known where an object was built."""
+        return thing in self._built
+
     def get(self, layer: Any) -> Known | None:
         """What is known of a layer so far."""
         return self._known.get(layer)
@@ -102,7 +109,6 @@ class Registry:
         if layer in self._known:
             return self._known[layer]
         part = _keras(layer)
-        by_phase = part is not None and part.own and not part.norm.why_not
         if part is None:
             part = _kept(layer)
         if part is None:
@@ -110,7 +116,6 @@ class Registry:
             return None
         name = str(getattr(layer, "name", "") or type(layer).__name__)
         known = self._add(part.norm, part, name, self._built.get(layer, []), part.gamma, part.beta)
-        known.by_phase = by_phase
         # The layer holds its whole model, which must not live longer than the script wants.
         part.layer = None
         self._known[layer] = known
@@ -121,21 +126,16 @@ class Registry:
         given = [each for each in (gamma, beta, mean) if each is not None]
         known = next((found for each in given if (found := self._by_variable.get(identity(each)))), None)
         if known is None:
-            part = self._holder(given)
-            if part is not None:
-                part.norm.seen.epsilon = epsilon
-                places = self._built.get(part.layer, [])
-                known = self._add(part.norm, part, type(part.layer).__name__, places, part.gamma, part.beta)
-                part.layer = None
-            else:
-                from bnlint.runtime.backends.eager.where import here
-
-                seen = LayerSeen(
-                    "", "", api, "tensorflow", None, epsilon=epsilon, has_statistics=False, updates="none"
-                )
-                scope = str(getattr(given[0], "name", api)).split(":")[0].rpartition("/")[0] or api
-                places = here(self._recorder.frames)
-                known = self._add(Norm(seen, one_pass=False), None, scope, places, gamma, beta)
+            holder = self._holder(given)
+            known = self.of(holder) if holder is not None else None
+            if known is not None:
+                known.seen.epsilon = epsilon
+        if known is None:
+            seen = LayerSeen(
+                "", "", api, "tensorflow", None, epsilon=epsilon, has_statistics=False, updates="none"
+            )
+            scope = str(getattr(given[0], "name", api)).split(":")[0].rpartition("/")[0] or api
+            known = self._add(Norm(seen), None, scope, here(self._recorder.frames), gamma, beta)
         if known.part is None and mean is not None and variance is not None:
             known.part = Part(known.norm, None, mean, variance, known.gamma, known.beta)
             known.seen.has_statistics, known.seen.updates = True, "by hand"
@@ -143,15 +143,13 @@ class Registry:
             self._by_variable.setdefault(identity(each), known)
         return known
 
-    def _holder(self, variables: list[Any]) -> Part | None:
+    def _holder(self, variables: list[Any]) -> Any:
         """The module that keeps these variables, if it keeps moving statistics as well."""
-        wanted = {identity(each) for each in variables}
+        wanted = {id(each) for each in variables}
         for thing in list(self._built):
             held = {id(value) for value in vars(thing).values()} if hasattr(thing, "__dict__") else set()
-            if wanted & held:
-                part = _kept(thing)
-                if part is not None:
-                    return part
+            if wanted & held and _kept(thing) is not None:
+                return thing
         return None
 
     def _add(self, norm: Norm, part: Part | None, name: str, places: list[Location], *weights: Any) -> Known:
@@ -161,8 +159,6 @@ class Registry:
         seen.name = name
         seen.site, seen.callers = (places[0] if places else None), places[1:]
         known = Known(self._recorder.layer(seen.key, lambda: seen), norm, part, *weights)
-        for each in weights:
-            if each is not None:
-                self._by_variable[identity(each)] = known
+        self._by_variable.update(dict.fromkeys(known.weights, known))
         self.all.append(known)
         return known

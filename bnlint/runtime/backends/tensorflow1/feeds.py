@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 from bnlint.runtime.backends.tensorflow1.graph import Graph
@@ -26,6 +26,11 @@ def names(graph: Graph, feed_dict: Any) -> Iterable[str]:
             yield from (key.indices.name, key.values.name, key.dense_shape.name)
         else:
             yield graph.as_graph_element(key, allow_operation=False).name
+
+
+def needed(graph: Graph, feed_dict: Any, used: Collection[str]) -> dict[Any, Any]:
+    """What of that a run depends on; ``used`` are the names of the tensors."""
+    return {tensor: value for tensor, value in _tensors(graph, feed_dict) if tensor.name in used}
 
 
 def booleans(graph: Graph, feed_dict: Any) -> dict[str, str]:

@@ -50,6 +50,8 @@ class Plan:
     operations: dict[str, Operation]
     fed: frozenset[str]
     fetched: list[Any]
+    used: frozenset[str] = frozenset()
+    """Of what is fed, what it depends on."""
     names: str = ""
     """What is fetched, as text."""
     known_norms: int = 0
@@ -93,7 +95,7 @@ class Plan:
         )
         if self.known_norms != len(known) or not self.watched:
             self.known_norms = len(known)
-            self.watched = [made for made in map(self._watch, known) if made is not None]
+            self.watched = self._watch_all(known)
         if self.declared and not self.trained:
             # Optimizers of Keras that have no kernels of their own write to the weights as anybody may.
             self.trained = self.writes & index.trainable
@@ -130,13 +132,34 @@ class Plan:
             found.append(each)
         return found
 
-    def _watch(self, made: Applied) -> Watched | None:
-        made.settle()
-        watched = Watched(made)
-        # A train step may run the updates of a network that it does not go through.
-        applies = made.y.op.name in self.operations or (watched.updates > 0 and bool(self.trained))
-        if not applies or made.y.name in self.fed:
-            return None
+    def _watch_all(self, known: list[Applied]) -> list[Watched]:
+        for made in known:
+            made.settle()
+        through = [made for made in known if self._goes_through(made)]
+        if self.trained:
+            # A train step may run the updates of a network that it does not go through.
+            there = {made.seen.key for made in through}
+            for made in known:
+                if (
+                    made.seen.key not in there
+                    and self._updates_of(made)
+                    and self._fetchable(made.x) is not None
+                ):
+                    there.add(made.seen.key)
+                    through.append(made)
+        return [self._watch(made) for made in through]
+
+    def _goes_through(self, made: Applied) -> bool:
+        return made.y.op.name in self.operations and made.y.name not in self.fed
+
+    def _updates_of(self, made: Applied) -> int:
+        if made.moving_mean is None:
+            return 0
+        names = questions.index_of(self.graph).assigns.get(made.moving_mean.op.name, ())
+        return sum(name in self.operations for name in names)
+
+    def _watch(self, made: Applied) -> Watched:
+        watched = Watched(made, updates=self._updates_of(made))
         watched.x = self._fetchable(made.x)
         watched.y = self._fetchable(made.y)
         watched.phase = self._fetchable(made.phase)
@@ -162,7 +185,8 @@ def make(graph: Graph, fetched: Iterable[Any], fed: Collection[str]) -> Plan:
     elements = list(fetched)
     operations = questions.executed((getattr(each, "op", each) for each in elements), fed)
     names = ",".join(sorted(each.name for each in elements))
-    return Plan(graph, operations, frozenset(fed), elements, names)
+    used = {tensor.name for op in operations.values() for tensor in op.inputs} & set(fed)
+    return Plan(graph, operations, frozenset(fed), elements, frozenset(used), names)
 
 
 def _is_number(element: Any) -> bool:

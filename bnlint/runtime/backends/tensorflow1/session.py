@@ -211,7 +211,7 @@ class SessionWatch:
             if not seen.reasons:
                 seen.reasons = ["it changes weights by an optimizer"]
             self._trained.update(dict.fromkeys(plan.trained))
-            self._memory.keep(plan.graph, feed_dict)
+            self._memory.keep(plan.graph, feeds.needed(plan.graph, feed_dict, plan.used))
             self.recorder.step_done()
             if seen.count == 1 or (sample is not None and not plan.uses):
                 plan.find_uses()
@@ -237,7 +237,9 @@ class SessionWatch:
         phases = set(seen.fed.values()) | {
             str(passage.declared) for passage in seen.passages if passage.declared is not None
         }
-        if "True" in phases and self._memory.holds(plan.graph, feed_dict):
+        if "True" in phases and self._memory.holds(
+            plan.graph, feeds.needed(plan.graph, feed_dict, plan.used)
+        ):
             # The more of the training was seen, the surer: the last of these runs decides.
             seen.purpose = Purpose.UNKNOWN
             seen.reasons = ["in training mode it looks at data of the training steps"]
@@ -270,7 +272,7 @@ class SessionWatch:
                     key for key in sorted(training[0].norms - use.norms) if key not in seen.skipped
                 )
         if first is not None and seen.skips is None:
-            stack = [(frame.filename, frame.lineno) for frame in first.op.traceback]
+            stack = [(frame.filename, frame.lineno) for frame in first.op.traceback or ()]
             seen.skips = self.recorder.frames.innermost(stack)
 
 

@@ -88,7 +88,7 @@ def phase_of(made: Applied, frames: Frames) -> tuple[bool | None, Location | Non
         return (True, _where_set(made)) if all(each.type in _PURE for each in known) else (False, None)
     if len(placeholders) > 1 or _LEARNING_PHASE in placeholders[0].name:
         return False, None
-    stack = [(frame.filename, frame.lineno) for frame in placeholders[0].traceback]
+    stack = [(frame.filename, frame.lineno) for frame in placeholders[0].traceback or ()]
     return False, frames.innermost(stack)
 
 
