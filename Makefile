@@ -25,7 +25,7 @@ demo: $(VENV)/.base  ## install bnlint, check a small broken program and show ho
 	@echo '$$ bnlint check --diff fixtures/demo'
 	@$(BIN)/bnlint check --diff fixtures/demo; test $$? -eq 1
 
-test: $(VENV)/.test  ## install what the tests need and run them, with coverage
+test: $(VENV)/.test,runtime  ## install what the tests need and run them, with coverage
 	$(BIN)/python -m pytest -n auto --cov --cov-report=term
 
 lint: $(VENV)/.dev  ## style, format and types
