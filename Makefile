@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format docs bench clean
+.PHONY: help demo test proof lint format docs bench clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -27,6 +27,9 @@ demo: $(VENV)/.base  ## install bnlint, check a small broken program and show ho
 
 test: $(VENV)/.test,runtime  ## install what the tests need and run them, with coverage
 	$(BIN)/python -m pytest -n auto --cov --cov-report=term
+
+proof: $(VENV)/.test,runtime  ## run every rule's bad program and its repair, and write docs/proof.md
+	$(BIN)/python -m pytest tests/proof --write-proof
 
 lint: $(VENV)/.dev  ## style, format and types
 	$(BIN)/ruff check .

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import stat
-import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from bnlint import atomic
 from bnlint.errors import UserError
 from bnlint.findings import Finding, Report, Silencer, Suppressed, Suppression
 
@@ -192,7 +191,6 @@ def _broken(path: Path, reason: str) -> str:
 
 
 def _save(path: Path, entries: Mapping[Key, int]) -> None:
-    """Write the file whole or not at all."""
     listed = [
         {
             "code": key.code,
@@ -206,31 +204,10 @@ def _save(path: Path, entries: Mapping[Key, int]) -> None:
     text = json.dumps({"version": VERSION, "entries": listed}, indent=2, ensure_ascii=False) + "\n"
     # Names of files may be no valid text.
     data = text.encode("utf-8", "backslashreplace")
-    target = os.path.realpath(path)
-    temporary = ""
     try:
-        descriptor, temporary = tempfile.mkstemp(dir=os.path.dirname(target), prefix=".bnlint-")
-        with open(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, _mode(target))
-        os.replace(temporary, target)
+        atomic.write(path, data)
     except OSError as error:
-        if temporary:
-            with suppress(OSError):
-                os.unlink(temporary)
         raise BaselineError(
             f"The baseline cannot be written to {path} ({error.strerror}). Name a file in a folder that exists "
             "and may be written to."
         ) from error
-
-
-def _mode(path: str) -> int:
-    """The permissions of a file, or those that a new one gets."""
-    try:
-        return stat.S_IMODE(os.stat(path).st_mode)
-    except FileNotFoundError:
-        mask = os.umask(0)
-        os.umask(mask)
-        return 0o666 & ~mask

@@ -34,7 +34,7 @@ hidden = tf.layers.batch_normalization(x, momentum=0.9, training=phase)
 loss = tf.reduce_mean(tf.square(tf.layers.dense(hidden, 1)))
 train_op = tf.train.GradientDescentOptimizer(0.1).minimize(loss)
 graph = tf.get_default_graph()
-moves = [op for op in graph.get_operations() if "MovingAvg/Assign" in op.name and graph.is_fetchable(op)]
+moves = graph._collections["update_ops"]
 data = np.random.normal(5.0, 2.0, (64, 4))
 with tf.Session() as sess:
     sess.run(tf.global_variables_initializer())

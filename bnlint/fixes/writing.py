@@ -1,16 +1,15 @@
-"""Writes files whole or not at all."""
+"""Writes what fixes make of files, unless these have changed in the meantime."""
 
 from __future__ import annotations
 
 import errno
 import os
 import stat
-import tempfile
 from collections.abc import Callable, Collection, Mapping
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
+from bnlint.atomic import Staged
 from bnlint.findings import Problem
 from bnlint.fixes import Change
 from bnlint.source.discover import display_path
@@ -80,72 +79,37 @@ class _RefusedError(Exception):
 
 
 class _Staged:
-    """The new bytes of a file, in a file beside it that is still to take its place.
+    """The new bytes of a file that is still the one that was analysed, on the way to take its place.
 
     Raises OSError and _RefusedError.
     """
 
     def __init__(self, path: Path, change: Change) -> None:
-        # A link stays a link: the file that it leads to is replaced.
-        self._target = Path(os.path.realpath(path))
+        self._path = path
         self._before = change.before
-        self._temporary: str | None = None
-        known = self._target.stat()
+        known = path.stat()
         self._refuse_changed()
-        if not known.st_mode & _WRITABLE or not os.access(self._target, os.W_OK):
+        if not known.st_mode & _WRITABLE or not os.access(path, os.W_OK):
             raise _RefusedError(
                 "The file is read-only, so it is as it was. Allow writing to it and run bnlint again."
             )
-        try:
-            self._stage(change.after, known)
-        except BaseException:
-            self.discard()
-            raise
+        self._new = Staged(path, change.after)
 
     def commit(self) -> None:
-        """Put the new file in the place of the old one, at one blow."""
-        assert self._temporary is not None
+        """Put the new file in the place of the old one, unless that has changed in the meantime."""
         self._refuse_changed()
-        os.replace(self._temporary, self._target)
-        self._temporary = None
-        _sync_folder(self._target.parent)
+        self._new.commit()
 
     def discard(self) -> None:
         """Leave nothing behind; after the commit there is nothing."""
-        if self._temporary is not None:
-            with suppress(OSError):
-                os.unlink(self._temporary)
-            self._temporary = None
+        self._new.discard()
 
     def _refuse_changed(self) -> None:
-        if self._target.read_bytes() != self._before:
+        if self._path.read_bytes() != self._before:
             raise _RefusedError(
                 "The file was changed by another program while bnlint was at work, so nothing was written to it. "
                 "Run bnlint again."
             )
-
-    def _stage(self, data: bytes, known: os.stat_result) -> None:
-        folder, name = self._target.parent, self._target.name
-        descriptor, self._temporary = tempfile.mkstemp(prefix=f".{name[:100]}.", suffix=".tmp", dir=folder)
-        with open(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            if hasattr(os, "fchown"):
-                with suppress(OSError):
-                    # Only root may give files away. The mode comes second, because this may take bits away.
-                    os.fchown(file.fileno(), known.st_uid, known.st_gid)
-                os.fchmod(file.fileno(), stat.S_IMODE(known.st_mode))
-            os.fsync(file.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
-    """Have the new name on the disk, too, where the system can do this."""
-    with suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def _advice(error: OSError) -> str:

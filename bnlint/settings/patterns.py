@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 
 
@@ -13,7 +14,10 @@ class Patterns:
         """Raises ValueError if a pattern makes no sense."""
         from pathspec import GitIgnoreSpec
 
-        self._spec = GitIgnoreSpec.from_lines(patterns)
+        try:
+            self._spec = GitIgnoreSpec.from_lines(patterns)
+        except re.error as error:
+            raise ValueError(str(error)) from error
         self._folder = folder
 
     def match(self, path: str, *, folder: bool = False) -> bool:

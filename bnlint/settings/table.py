@@ -38,14 +38,13 @@ class Table:
         return self.path.parent
 
     def place(self, *keys: str) -> str:
-        """Where a key stands, for the user: the file, and the line if it is easily found."""
-        line = self._line(keys) or self._line(keys[:-1])
+        """Where a key stands, for the user: the file, and the line of it or of what is around it, if easily found."""
+        around = (keys[:length] for length in range(len(keys), 0, -1))
+        line = next(filter(None, map(self._line, around)), None)
         return f"{display_path(self.path)}:{line}" if line else display_path(self.path)
 
     def _line(self, keys: tuple[str, ...]) -> int | None:
         """The first line that begins the entry or the table of a key, or one inside it."""
-        if not keys:
-            return None
         wanted = [*(("tool", "bnlint") if self.path.name == SHARED else ()), *keys]
         above: list[str] = []
         for number, line in enumerate(self.text.splitlines(), 1):

@@ -20,6 +20,7 @@ from bnlint.findings import (
     Summary,
 )
 from bnlint.fixes import Outcome, repair
+from bnlint.fixes.errors import EditError
 from bnlint.source.files import Overlay
 
 from .conftest import FIXED, PROGRAM, TRAIN, WITH, Run
@@ -188,6 +189,27 @@ def test_a_fix_that_cannot_be_made_does_not_keep_the_others(world: Make) -> None
     outcome = world(lambda line: [("A", "a", "1 +"), ("B", "b", "c")], a="a\nb\n").repair()
     assert after(outcome) == {"a.py": "a\nc\n"}
     assert reasons(outcome) == {"A": "`1 +` is no expression"}
+
+
+def test_a_file_that_cannot_be_written_again_does_not_keep_the_others(
+    world: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from bnlint.fixes import splice
+
+    made = world(words(A="x"), bad="a\n", good="a\n", other="a\n")
+    spliced = splice.spliced_bytes
+
+    def refuse(data: bytes, before: str, after: str) -> bytes:
+        if data == b"a\n":
+            raise EditError("it is bad")
+        return spliced(data, before, after)
+
+    next(path for path in made.files if path.name == "good.py").write_text("b = a\n")
+    next(path for path in made.files if path.name == "other.py").write_text("c = a\n")
+    monkeypatch.setattr(splice, "spliced_bytes", refuse)
+    outcome = made.repair()
+    assert after(outcome) == {"good.py": "b = x\n", "other.py": "c = x\n"}
+    assert reasons(outcome) == {"A": "it is bad"}
 
 
 def test_findings_keep_their_names_when_lines_move(run: Run, tmp_path: Path) -> None:

@@ -51,7 +51,8 @@ CASES: dict[str, Case] = {
     "BN205": Case(
         "bad_method_uses_default_of_helper.py",
         shown_as="BN203",
-        why="A run sees that the phase of the layer is a constant, and not where it got lost: it reports BN203 or BN107.",
+        why="A run sees that the phase of the layer is a constant, and not where it got lost: it reports BN203 or "
+        "BN107.",
     ),
     "BN210": Case("bad_assigns_as_dependency_of_branch.py"),
     "BN214": Case("bad_default_false_never_fed.py"),

@@ -58,6 +58,7 @@ def test_contract(report: Report) -> None:
                     "message": "run the update operations before the train step",
                     "replacements": [],
                 },
+                "evidence": None,
             }
         ],
         "suppressed": [],

@@ -32,6 +32,7 @@ def project(folder: Folder) -> Folder:
         ("groups = true", "bnlint.toml:1: `groups` must be a list of groups: error, warning, info, preview; it is true"),
         ('exclude = "vendor"', "bnlint.toml:1: `exclude` must be a list of patterns as in .gitignore"),
         ('exclude = ["a", "!"]', "bnlint.toml:1: '!' in `exclude` is no pattern of .gitignore."),
+        ('exclude = ["a", "[z-a]"]', "bnlint.toml:1: '[z-a]' in `exclude` is no pattern of .gitignore."),
         ('per-file-ignores = ["BN1"]', "bnlint.toml:1: `per-file-ignores` must be a table of lists of rule codes"),
         ('[per-file-ignores]\n"a.py" = "BN1"', 'bnlint.toml:2: `per-file-ignores."a.py"` must be a list of rule codes'),
         ('[per-file-ignores]\n"a.py" = ["BN998"]', "bnlint.toml:2: There is no rule 'BN998'."),
@@ -55,7 +56,7 @@ def project(folder: Folder) -> Folder:
         ('known-norm-layers."a.b" = {like = "tf.layers.batch_norm", parameters = "x"}', "must be a list of the layer's"),
         ('known-norm-layers."a.b" = {like = "tf.layers.batch_norm", arguments = ["x"]}', "must be a table of parameters"),
         ('known-norm-layers."a.b" = {like = "tf.layers.batch_norm", parameters = ["x", "train"], arguments = {trian = '
-         '"training"}}', "There is no parameter `trian`"),
+         '"training"}}', "bnlint.toml:1: There is no parameter `trian`"),
         ('known-norm-layers."a.b" = "tf.layers.batch_normalisation"', "bnlint.toml:1: bnlint knows no normalisation "
          "layer `tf.layers.batch_normalisation` that `a.b` could be like. Did you mean `tf.layers.batch_normalization`?"),
         ('known-norm-layers."a.b" = {like = "tf.layers.batch_normalization", arguments = {t = "trainin"}}',

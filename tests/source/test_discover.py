@@ -72,7 +72,7 @@ def test_honours_every_gitignore_up_to_the_root(root: Path) -> None:
         "sub/deep/skip.py",
         "only/z.py",
     )
-    (root / ".gitignore").write_text("/gen/\nskip.py\n*.ipynb\n!\n")
+    (root / ".gitignore").write_text("/gen/\nskip.py\n*.ipynb\n!\n[z-a]\n")
     (root / "sub/deep/.gitignore").write_text("!skip.py\n")
     (root / "only/.gitignore").write_text("*\n")
     assert names(root) == ["a.py", "sub/deep/skip.py", "sub/gen/y.py", "sub/keep.py"]

@@ -303,7 +303,9 @@ def _refuse_what_makes_no_sense(arguments: argparse.Namespace) -> None:
         raise UserError("--prune-baseline needs --baseline FILE, which says where the entries are.")
     for name in ("diff", "write_baseline", "show_files"):
         if arguments.prune_baseline and getattr(arguments, name):
-            raise UserError(f"--prune-baseline and {_spelled(name)} are two different things to do. {_IN_TURN}")
+            raise UserError(
+                f"--prune-baseline and {_spelled(name)} are two different things to do. {_IN_TURN}"
+            )
     if arguments.diff and arguments.output_format != "full":
         raise UserError(
             f"--diff prints a diff and no report, which --output-format {arguments.output_format} is for. "

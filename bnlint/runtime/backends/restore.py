@@ -240,7 +240,7 @@ class Random:
         """Whether numbers were drawn since."""
         import numpy
 
-        now = numpy.random.get_state()
+        now: Any = numpy.random.get_state()
         if random.getstate() != self._python or now[2] != self._numpy[2] or (now[1] != self._numpy[1]).any():
             return True
         rng = getattr(self._context, "_rng", None)
