@@ -226,7 +226,7 @@ class Random:
         import numpy
 
         self._python = random.getstate()
-        self._numpy = numpy.random.get_state()
+        self._numpy: Any = numpy.random.get_state()
         self._context = _context()
         self._drawn = (
             self._context._rng.getstate() if getattr(self._context, "_rng", None) is not None else None
