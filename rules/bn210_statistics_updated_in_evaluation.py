@@ -48,7 +48,7 @@ the fix is only shown: what fetches the update, or depends on it, may have other
 ## Confirmed by
 
 `bnlint run`: an evaluation moved the moving statistics (RP2) while its output was the formula with them
-(RP4).
+(RP4), or while it was told to infer and fitted neither formula, because they moved in between.
 
 ## Known limits
 
@@ -124,7 +124,10 @@ class StatisticsUpdatedInEvaluation(Rule):
         for life in lives(observed):
             site = life.site(observed)
             for each in life.evaluations:
-                if each.passage.mode is Mode.MOVING and each.passage.moved and site not in seen:
+                # A run that moves them between reading the mean and the variance fits no formula.
+                told = each.passage.declared is False and each.passage.mode is Mode.NEITHER
+                in_inference = told or each.passage.mode is Mode.MOVING
+                if in_inference and each.passage.moved and site not in seen:
                     seen.add(site)
                     runs = many(each.run.count, "evaluation")
                     yield self.finding(

@@ -41,8 +41,8 @@ where the feed is not written as `{...}` for that run alone, or where the placeh
 
 `bnlint run`: the phase comes from a placeholder that the run did not feed, and the output is the formula with
 the moving statistics in training, or that with the statistics of the batch in a run that certainly evaluates
-(RP1, RP4). A run that fails for want of a value ends the program and is not reported again; a placeholder
-that is fed but reaches no layer leaves these with a constant phase, which is reported as BN107 or BN203.
+(RP1, RP4); or the program ended with the exception that names the placeholder. A placeholder that is fed but
+reaches no layer leaves these with a constant phase, which is reported as BN107 or BN203.
 
 ## Known limits
 
@@ -56,6 +56,7 @@ Feeds that are not known in full are taken to feed everything.
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
@@ -105,6 +106,12 @@ class PhaseNeverFed(Rule):
         from bnlint.runtime.lives import many, place_of
         from bnlint.runtime.symptoms import Source, evaluated_by_batch, trained_in_inference
 
+        if observed.ended == "exception" and observed.error_site is not None and _was_missing(observed):
+            yield self.finding(
+                observed.error_site,
+                "this run does not feed the phase placeholder that it needs and that has no default: it failed",
+                (Step(observed.error_site, "not fed here"),),
+            )
         seen: set[Location] = set()
         trained = [(wrong, "training step") for wrong in trained_in_inference(observed, Source.FORGOTTEN)]
         evaluated = [(wrong, "evaluation") for wrong in evaluated_by_batch(observed, Source.FORGOTTEN)]
@@ -199,6 +206,21 @@ class PhaseNeverFed(Rule):
                 ),
                 _connect(placeholder, calls, trace),
             )
+
+
+def _was_missing(observed: Observed) -> bool:
+    """Whether the program ended because a flag was not fed that is the phase of its layers."""
+    found = _UNFED.search(observed.error)
+    if found is None or not observed.layers:
+        return False
+    name = found.group(1)
+    tells = any(
+        name in run.fed and any(passage.fixed is False for passage in run.passages) for run in observed.runs
+    )
+    return tells or is_phase_name(name.rpartition("/")[2])
+
+
+_UNFED = re.compile(r"You must feed a value for placeholder tensor '([^']+)' with dtype bool")
 
 
 def _unswitched(call: NormCall, run: Run, trace: Trace) -> bool:

@@ -59,7 +59,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from bnlint.dataflow import Op, World, execution
-from bnlint.findings import Applicability, Finding, Fix, Group, Location, Step
+from bnlint.findings import Applicability, Finding, Fix, Group, Step
 from bnlint.rule import Rule
 from bnlint.runs import executions, runs_training
 from bnlint.trace import CollectUpdates, NormCall, Trace, TrainStep
@@ -106,16 +106,15 @@ class UpdatesOfAnotherNetwork(Rule):
                 )
 
     def confirm(self, observed: Observed) -> Iterator[Finding]:
-        """Report each train step once."""
+        """Report the last train step that suffers: a run does not show how often the collection was read."""
         from bnlint.runtime.lives import place_of_step
         from bnlint.runtime.symptoms import moved_by_others
 
-        seen: set[Location] = set()
-        for life, other, own in moved_by_others(observed):
-            site = place_of_step(other.run, observed)
-            if site in seen:
-                continue
-            seen.add(site)
+        found = {
+            place_of_step(other.run, observed): (life, own) for life, other, own in moved_by_others(observed)
+        }
+        for site in sorted(found)[-1:]:
+            life, own = found[site]
             yield self.finding(
                 site,
                 f"this train step moved the moving statistics of `{life.layer.name}` and trained none of its weights: "

@@ -34,7 +34,7 @@ hidden = tf.layers.batch_normalization(x, momentum=0.9, training=phase)
 loss = tf.reduce_mean(tf.square(tf.layers.dense(hidden, 1)))
 train_op = tf.train.GradientDescentOptimizer(0.1).minimize(loss)
 graph = tf.get_default_graph()
-moves = graph._collections["update_ops"]
+moves = [op for op in graph.get_operations() if op.name.endswith(("cond_2/Merge", "cond_3/Merge"))]
 data = np.random.normal(5.0, 2.0, (64, 4))
 with tf.Session() as sess:
     sess.run(tf.global_variables_initializer())

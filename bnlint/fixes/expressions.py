@@ -42,13 +42,13 @@ _LOOSE = (cst.Tuple, cst.GeneratorExp, cst.Yield, cst.NamedExpr)
 """Expressions that need parentheses almost everywhere."""
 
 
-def parse(text: str, module: cst.Module) -> cst.BaseExpression:
-    """The expression that a text is, with the quotes that the module prefers."""
+def parse(text: str, module: cst.Module, quote: str = "") -> cst.BaseExpression:
+    """The expression that a text is, with a kind of quotes, by default the one that the module prefers."""
     try:
         parsed = cst.parse_expression(text, config=module.config_for_parsing)
     except cst.ParserSyntaxError as error:
         raise EditError(f"`{text}` is no expression") from error
-    code = module.code.replace('"""', "")
+    code = quote or module.code.replace('"""', "")
     if "'" not in text or code.count("'") >= code.count('"'):
         return parsed
     requoted = parsed.visit(_DoubleQuotes())
@@ -60,7 +60,8 @@ def replaced(
     old: cst.BaseExpression, text: str, parent: cst.CSTNode, module: cst.Module
 ) -> cst.BaseExpression:
     """The expression ``text``, in which ``{old}`` is ``old``, as it has to be written below ``parent``."""
-    new = parse(text.replace(_OLD, _placeholder(text)), module)
+    quote = old.quote if isinstance(old, cst.SimpleString) else ""
+    new = parse(text.replace(_OLD, _placeholder(text)), module, quote)
     bare = old.with_changes(lpar=[], rpar=[])
     if _OLD in text:
         filled = new.visit(_Fill(_placeholder(text), bare))

@@ -17,7 +17,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from bnlint.runtime.differences import difference
-from bnlint.runtime.oracle import Array, Statistics, batch_statistics, spread
+from bnlint.runtime.oracle import Array, Statistics, batch_statistics, judge_mode, spread
 from bnlint.runtime.subject import Application, CannotRun, Norm, Pass, RoundTrip, Subject
 
 Moments = tuple[Array, Array]
@@ -80,6 +80,8 @@ def gather(subject: Subject) -> Evidence:
         evidence.infer_before = _all(subject)
         evidence.infer = subject.infer()
         evidence.infer_after = _all(subject)
+        for norm in evidence.norms:
+            _learn_epsilon(norm, [*evidence.train.of(norm.key), *evidence.infer.of(norm.key)])
         if subject.examples < 2:
             evidence.single = "the batch has one sample only"
         else:
@@ -101,6 +103,35 @@ def gather(subject: Subject) -> Evidence:
         except CannotRun as reason:
             evidence.round_trip = str(reason)
     return evidence
+
+
+def _learn_epsilon(norm: Norm, applications: list[Application]) -> None:
+    """Take the epsilon that explains the outputs best, if none is declared."""
+    known = [application for application in applications if application.x.shape == application.y.shape]
+    if not norm.epsilons or not known:
+        return
+
+    def misfit(epsilon: float) -> float:
+        judgements = [
+            judge_mode(
+                one.x,
+                one.y,
+                one.mean,
+                one.variance,
+                one.gamma,
+                one.beta,
+                epsilon,
+                one.axes,
+                one.dtype,
+                one.batch,
+                norm.one_pass,
+            )
+            for one in known
+        ]
+        # Each in the units of its own tolerance: so the pass that can tell more decides.
+        return sum(min(judgement.batch_error, judgement.moving_error) for judgement in judgements)
+
+    norm.seen.epsilon = min(norm.epsilons, key=misfit)
 
 
 def _alone(subject: Subject, norm: Norm, train: Pass) -> Alone:

@@ -46,6 +46,8 @@ class Norm:
     """Declared so by the user: neither its weights nor its statistics are to move."""
     one_pass: bool = False
     """It computes the variance as the mean of squares minus the square of the mean."""
+    epsilons: tuple[float, ...] = ()
+    """What epsilon may be, if it is not declared."""
     why_not: str = ""
     """Why the formulas do not apply to it, as a clause; empty if they do."""
     renorm: bool = False

@@ -242,13 +242,13 @@ def _sign(life: Life, run: RunSeen | None) -> str | None:
 
 
 def untrained_twins(observed: Observed) -> Iterator[tuple[Life, Seen, Life]]:
-    """The layers that only evaluations run, with initial statistics, where training runs one that differs from it by
+    """The layers that no train step runs, with initial statistics, where training runs one that differs from it by
     the number at the end of its name alone, and that is not run there."""
     known = lives(observed)
     for life in known:
         if not life.is_fresh or life.moved or any(seen.run.purpose is Purpose.TRAIN for seen in life.runs):
             continue
-        for seen in life.evaluations:
+        for seen in life.runs:
             there = {passage.layer for passage in seen.run.passages}
             for twin in known:
                 if (
@@ -269,7 +269,7 @@ def moved_by_others(observed: Observed) -> Iterator[tuple[Life, Seen, Seen]]:
         moving = [seen for seen in life.runs if seen.run.purpose is Purpose.TRAIN and seen.passage.moved]
         own = next((seen for seen in moving if seen.passage.trained is True), None)
         for seen in moving:
-            wanted = not _is_constant(seen) or seen.passage.origin != "argument"
+            wanted = life.inference is not None or not _is_constant(seen)
             if own is not None and seen.passage.trained is False and wanted:
                 yield life, seen, own
 
@@ -319,14 +319,22 @@ def by_run(wrong: Iterable[Wrong], observed: Observed) -> dict[Location, list[Wr
 def by_cause(wrong: Iterable[Wrong], observed: Observed) -> list[list[Wrong]]:
     """What is wrong by what may be one constant: of layers that take the default each place is one, of those that are
     told each function call that builds them, and an argument scope may tell all."""
-    found: dict[object, list[Wrong]] = {}
+    groups: list[list[Wrong]] = []
+    known: dict[object, list[Wrong]] = {}
     for each in wrong:
-        layer, origin = each.life.layer, each.seen.passage.origin
-        cause: object = each.life.site(observed)
-        if origin == "argument" and layer.callers:
-            cause = ("call", layer.callers[0])
-        found.setdefault(origin if origin == "scope" else cause, []).append(each)
-    return list(found.values())
+        origin, callers = each.seen.passage.origin, each.life.layer.callers
+        causes: list[object] = [each.life.site(observed)]
+        if origin == "scope":
+            causes.append("scope")
+        elif origin == "argument" and callers:
+            causes.append(("called", callers[0]))
+        group = next((known[cause] for cause in causes if cause in known), None)
+        if group is None:
+            group = []
+            groups.append(group)
+        group.append(each)
+        known.update({cause: group for cause in causes if cause not in known})
+    return groups
 
 
 def _is_constant(seen: Seen) -> bool:

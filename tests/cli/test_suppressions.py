@@ -223,6 +223,15 @@ def test_add_ignore_for_several_files_and_findings(run: Run, tmp_path: Path) -> 
     assert (tmp_path / "a.py").read_text().count("more than one line") == 2
 
 
+def test_add_ignore_says_where_it_cannot_write(run: Run, tmp_path: Path) -> None:
+    data = f"{MODEL}{TRAIN}\n{RUN}\n".encode() + b"# \xe9\n"
+    (tmp_path / "a.py").write_bytes(data)
+    done = run("a.py", "--add-ignore", "why")
+    assert done.returncode == 2
+    assert "a.py:1:1: error: No comment can be written into this file: the text is not in" in done.stdout
+    assert (tmp_path / "a.py").read_bytes() == data
+
+
 def test_add_ignore_needs_a_reason(run: Run, tmp_path: Path) -> None:
     (tmp_path / "a.py").write_text(f"{MODEL}{TRAIN}\n")
     done = run("a.py", "--add-ignore", " ")

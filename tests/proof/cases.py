@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
@@ -10,11 +10,9 @@ class Case:
     """A program with one bug."""
 
     program: str
-    """A file or folder below the rule's folder of fixtures."""
+    """A file in the rule's folder of fixtures."""
     twin: str = ""
     """A good program beside it; empty if a fix that can be applied makes the bad one good."""
-    scripts: tuple[str, ...] = ()
-    """Of a folder, the scripts to run, one after the other."""
     shown_as: str = ""
     """The code that a run reports, if it cannot tell this rule from a more general one."""
     ends: int = 0
@@ -23,7 +21,6 @@ class Case:
     """Why it cannot be shown at run time; then it is not run."""
     why: str = ""
     """A remark for the table: what a run shows instead, or why there is a twin."""
-    arguments: tuple[str, ...] = field(default=())
 
 
 UNSEEN = {

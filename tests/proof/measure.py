@@ -30,7 +30,7 @@ def measure(code: str, case: Case, observer: Observer, folder: Path) -> Row:
     row = Row(code, f"{code.lower()}/{case.program}", _codes(before.findings))
     row.fix = _KINDS[own.fix.applicability] if own is not None and own.fix is not None else "none"
     if not case.unseen:
-        row.fails = _fails(_run(program, case, observer), case)
+        row.fails = _fails(*_run(program, observer), case)
     if case.twin:
         row.twin = f"{code.lower()}/{case.twin}"
         _empty(folder)
@@ -40,7 +40,7 @@ def measure(code: str, case: Case, observer: Observer, folder: Path) -> Row:
         assert not write(outcome.changes)
     row.clean = _codes(checker.check([folder]).findings)
     if not case.unseen:
-        row.passes = _passes(_run(program, case, observer))
+        row.passes = _passes(*_run(program, observer))
     return row
 
 
@@ -62,25 +62,22 @@ def _empty(folder: Path) -> None:
             entry.unlink()
 
 
-def _run(program: str, case: Case, observer: Observer) -> list[tuple[Ran, Report]]:
-    folder = Path(os.getcwd())
-    ran = [observer.run(folder, script, case.arguments) for script in case.scripts or (program,)]
-    return [(each, judge(each.observed, Options(select=("ALL",), isolated=True))) for each in ran]
+def _run(program: str, observer: Observer) -> tuple[Ran, Report]:
+    ran = observer.run(Path(os.getcwd()), program)
+    return ran, judge(ran.observed, Options(select=("ALL",), isolated=True))
 
 
-def _fails(ran: list[tuple[Ran, Report]], case: Case) -> str:
-    *others, (last, _) = ran
-    assert last.code == case.ends and not any(each.code for each, _ in others), last.said
-    return _codes([finding for _, report in ran for finding in report.findings])
+def _fails(ran: Ran, report: Report, case: Case) -> str:
+    assert ran.code == case.ends, ran.said
+    return _codes(report.findings)
 
 
-def _passes(ran: list[tuple[Ran, Report]]) -> str:
-    for each, report in ran:
-        assert each.code == 0, each.said
-        # A program of which nothing is seen passes nothing.
-        assert each.observed.layers, each.said
-        assert not report.problems, report.problems
-    return _codes([finding for _, report in ran for finding in report.findings])
+def _passes(ran: Ran, report: Report) -> str:
+    assert ran.code == 0, ran.said
+    # A program of which nothing is seen passes nothing.
+    assert ran.observed.layers, ran.said
+    assert not report.problems, report.problems
+    return _codes(report.findings)
 
 
 def _codes(findings: list[Finding]) -> str:

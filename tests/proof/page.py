@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,8 +52,9 @@ class Row:
         )
 
 
-def page(lines: Iterable[str]) -> str:
-    """The whole page, with these rows."""
+def page(measured: Mapping[str, str]) -> str:
+    """The whole page, with these rows, and those of the rules that nothing can be shown of."""
+    lines = {**measured, **{code: Row(code).line() for code in UNSEEN}}
     remarks = dict(UNSEEN)
     for code, case in CASES.items():
         remark = " ".join(filter(None, (case.unseen, case.why)))
@@ -62,7 +63,7 @@ def page(lines: Iterable[str]) -> str:
     told = "\n".join(f"- {code}: {remarks[code]}" for code in sorted(remarks))
     return (
         _TEXT
-        + "".join(f"{line}\n" for line in sorted(lines))
+        + "".join(f"{line}\n" for line in sorted(lines.values()))
         + f"\nWhere something is missing or other:\n\n{told}\n"
     )
 

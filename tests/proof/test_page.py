@@ -5,7 +5,7 @@ from __future__ import annotations
 from bnlint.registry import rules
 
 from .cases import CASES, UNSEEN
-from .page import PAGE, Row, page, rows
+from .page import PAGE, page, rows
 
 
 def test_every_rule_has_a_row_or_a_reason() -> None:
@@ -16,5 +16,4 @@ def test_every_rule_has_a_row_or_a_reason() -> None:
 
 def test_the_words_around_the_table_are_those_of_the_tests() -> None:
     text = PAGE.read_text(encoding="utf-8")
-    unseen = {code: Row(code).line() for code in UNSEEN}
-    assert text == page({**rows(text), **unseen}.values()), "run `make proof`"
+    assert text == page(rows(text)), "run `make proof`"

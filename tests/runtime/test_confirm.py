@@ -141,6 +141,8 @@ NO_STATISTICS = {"origin": "none", "fixed": True, "moved": None, "momentum": Non
 FIXED = {"fixed": True}
 FORGOTTEN = {"fixed": False, "phase_site": at(PHASE)}
 
+UNFED = "InvalidArgumentError: You must feed a value for placeholder tensor '{}' with dtype bool"
+
 GOOD = observed([layer()], train(learns(), fed=FED), evaluate(infers(), fed=FED_OFF))
 """A program that is right in every respect."""
 
@@ -205,7 +207,10 @@ CONFIRM: dict[str, list[Callable[[], tuple[Observed, int]]]] = {
         ),
     ],
     "BN204": [lambda: (standing(stays(origin="default", updates=1), momentum=1.0), 10)],
-    "BN210": [lambda: (observed([by_hand()], train(learns()), evaluate(infers(moved=True))), 10)],
+    "BN210": [
+        lambda: (observed([by_hand()], train(learns()), evaluate(infers(moved=True))), 10),
+        lambda: (observed([by_hand()], train(learns()), evaluate(infers(moved=True, mode=Mode.NEITHER))), 10),
+    ],
     "BN214": [
         lambda: (standing(asleep(**FORGOTTEN)), PHASE),
         lambda: (
@@ -213,6 +218,20 @@ CONFIRM: dict[str, list[Callable[[], tuple[Observed, int]]]] = {
             PHASE,
         ),
         lambda: (observed([layer()], train(learns(), fed=FED), evaluate(by_batch(**FORGOTTEN))), TESTED),
+        lambda: (
+            observed(
+                [layer()],
+                train(learns(), fed={"net/flag": "True"}),
+                ended="exception",
+                error=UNFED.format("net/flag"),
+                error_site=at(TESTED),
+            ),
+            TESTED,
+        ),
+        lambda: (
+            observed([layer()], ended="exception", error=UNFED.format("is_training"), error_site=at(RAN)),
+            RAN,
+        ),
     ],
     "BN301": [
         lambda: (observed([layer()], train(learns()), evaluate(skipped=["bn"], skips=at(FIRST))), FIRST),
@@ -229,9 +248,9 @@ CONFIRM: dict[str, list[Callable[[], tuple[Observed, int]]]] = {
             observed(
                 [layer("g"), layer("d", 20)],
                 train(learns("d"), learns("g", trained=False)),
-                train(learns("g"), step=at(TRAINED + 1), key="other"),
+                train(learns("g"), learns("d", trained=False), step=at(TRAINED + 1), key="other"),
             ),
-            TRAINED,
+            TRAINED + 1,
         )
     ],
     "BN501": [
@@ -395,6 +414,14 @@ LOOK_ALIKES: dict[str, list[Callable[[], Observed]]] = {
         ),
     ],
     "BN214": [
+        # Another flag has nothing to do with the layers.
+        lambda: observed(
+            [layer()],
+            train(learns(), fed=FED),
+            ended="exception",
+            error=UNFED.format("use_dropout"),
+            error_site=at(TESTED),
+        ),
         # The phase is a variable.
         lambda: standing(asleep(fixed=False)),
         lambda: observed([layer()], train(learns(), fed=FED), evaluate(infers(**FORGOTTEN))),
@@ -529,6 +556,18 @@ def test_layers_of_two_steps_are_reported_at_the_step_that_trains_them() -> None
     assert [finding.location.line for finding in confirmed(observed(both, first, second))] == [
         TRAINED + 1,
         TRAINED,
+    ]
+
+
+def test_layers_that_one_function_call_or_one_line_builds_share_a_constant() -> None:
+    def of(key: str, line: int, caller: int) -> tuple[LayerSeen, Passage]:
+        return layer(key, line, moved=False, callers=[at(caller)]), asleep(key, fixed=True)
+
+    built = [of("a", 10, 30), of("b", 11, 30), of("c", 10, 31), of("d", 20, 32)]
+    seen = observed([one for one, _ in built], train(*(passage for _, passage in built)))
+    assert [(finding.code, finding.location.line) for finding in confirmed(seen)] == [
+        ("BN107", 10),
+        ("BN107", 20),
     ]
 
 

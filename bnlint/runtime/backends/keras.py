@@ -22,10 +22,10 @@ from bnlint.runtime.backends.hooks import (
     is_eager,
     state,
 )
-from bnlint.runtime.backends.parts import USUAL_EPSILONS, Part, find, framework, is_model_part, parts, read
+from bnlint.runtime.backends.parts import Part, find, framework, is_model_part, parts, read
 from bnlint.runtime.backends.restore import Random, Snapshot
 from bnlint.runtime.backends.roundtrip import round_trip
-from bnlint.runtime.oracle import Array, judge_mode
+from bnlint.runtime.oracle import Array
 from bnlint.runtime.subject import Application, CannotRun, Norm, Pass, RoundTrip, short
 
 _PHASES = ("training", "is_training", "train", "is_train", "phase", "phase_train")
@@ -105,7 +105,6 @@ class KerasSubject:
             for variable in (part.mean, part.variance):
                 statistics.update((id(variable), id(getattr(variable, "_value", variable))))
         self._snapshot.restore_variables(statistics)
-        self._learn_epsilon(seen)
         return seen
 
     def infer(self, first_only: bool = False) -> Pass:
@@ -289,18 +288,6 @@ class KerasSubject:
             )
         return model(inputs, **{name: training})
 
-    def _learn_epsilon(self, seen: Pass) -> None:
-        for part in self._parts.values():
-            applications = seen.of(part.norm.key)
-            if part.knows_epsilon or not applications:
-                continue
-            for epsilon in USUAL_EPSILONS:
-                one = applications[0]
-                known = (one.x, one.y, one.mean, one.variance, one.gamma, one.beta)
-                judgement = judge_mode(*known, epsilon, one.axes, one.dtype, one.batch, one_pass=True)
-                if judgement.batch_error <= 1 or judgement.moving_error <= 1:
-                    part.norm.seen.epsilon = epsilon
-                    break
 
 
 @contextlib.contextmanager

@@ -32,7 +32,7 @@ _GAMMAS = ("gamma", "scale", "weight", "_gamma", "_scale")
 _BETAS = ("beta", "offset", "bias", "shift", "_beta", "_offset")
 _EPSILONS = ("epsilon", "eps", "variance_epsilon", "_epsilon", "_eps")
 _MOMENTA = ("momentum", "decay", "decay_rate", "_momentum", "_decay", "_decay_rate")
-USUAL_EPSILONS = (1e-3, 1e-5, 1e-6, 1e-8, 1e-4, 1e-7, 1e-12, 0.0)
+_USUAL_EPSILONS = (1e-3, 1e-5, 1e-6, 1e-8, 1e-4, 1e-7, 1e-12, 0.0)
 
 
 @dataclass(slots=True)
@@ -46,7 +46,6 @@ class Part:
     gamma: Any = None
     beta: Any = None
     declared_axes: tuple[int, ...] | None = None
-    knows_epsilon: bool = True
     own: bool = True
     """Whether it is the batch norm of Keras itself."""
 
@@ -162,9 +161,14 @@ def parts(root: Any) -> list[tuple[str, Any]]:
         elif is_model_part(thing) or (thing is root or _is_of_the_user(thing)):
             known.add(id(thing))
             found.append((path, thing))
-            inside = [(name, value) for name, value in vars(thing).items() if name not in _NOT_PARTS]
+            inside = [(name, value) for name, value in vars(thing).items() if _may_hold_parts(name)]
             waiting.extend((f"{path}.{name}" if path else name, value) for name, value in reversed(inside))
     return found
+
+
+def _may_hold_parts(name: str) -> bool:
+    # TensorFlow notes what it saves under names of its own; the same things are attributes, too.
+    return name not in _NOT_PARTS and not name.startswith("_self_unconditional")
 
 
 def _is_of_the_user(thing: Any) -> bool:
@@ -271,7 +275,7 @@ def _kept(thing: Any) -> Part | None:
         "tensorflow",
         None,
         channels=_size(mean),
-        epsilon=USUAL_EPSILONS[0] if epsilon is None else epsilon,
+        epsilon=_USUAL_EPSILONS[0] if epsilon is None else epsilon,
         momentum=_first_number(thing, _MOMENTA),
         trainable=not frozen,
         updates="by hand",
@@ -279,9 +283,10 @@ def _kept(thing: Any) -> Part | None:
     others = [name for name in variables if name not in pair and _size(variables[name]) == _size(mean)]
     gamma = next((variables[name] for name in _GAMMAS if name in others), None)
     beta = next((variables[name] for name in _BETAS if name in others), None)
-    norm = Norm(seen, _dtype(mean), frozen=frozen, one_pass=True)
+    epsilons = _USUAL_EPSILONS if epsilon is None else ()
+    norm = Norm(seen, _dtype(mean), frozen=frozen, one_pass=True, epsilons=epsilons)
     axes = (declared,) if isinstance(declared, int) and not isinstance(declared, bool) else None
-    return Part(norm, thing, mean, variance, gamma, beta, axes, knows_epsilon=epsilon is not None, own=False)
+    return Part(norm, thing, mean, variance, gamma, beta, axes, own=False)
 
 
 def _pairs(variables: dict[str, Any]) -> Iterator[tuple[str, str]]:

@@ -24,7 +24,7 @@ def observe(recorder: Recorder) -> None:
     """Patch TensorFlow, which has been imported."""
     import tensorflow
 
-    from bnlint.runtime.backends.eager import formula, functions, tapes
+    from bnlint.runtime.backends.eager import formula, functions, tapes, trainers
     from bnlint.runtime.backends.eager.watch import watch_of
 
     recorder.framework("tensorflow", str(tensorflow.__version__))
@@ -32,3 +32,4 @@ def observe(recorder: Recorder) -> None:
     functions.observe(watch)
     tapes.observe(watch)
     formula.observe(watch)
+    trainers.observe_checkpoints(watch)

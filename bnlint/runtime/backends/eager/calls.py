@@ -126,6 +126,9 @@ class Phases:
                 return Phase(declared, "argument", True, site)
             if outer is not None and outer.training is call.training:
                 continue
+            if outer is None and depth > 0 and self.sources.is_name(site):
+                # The default of a parameter of the layer around it.
+                continue
             fed = str(call.training) if depth == 0 and call.training is not None else ""
             return Phase(declared, "argument", False if fed else None, fed=fed)
         return self._untold(stack, declared)

@@ -169,7 +169,7 @@ class Functions:
             episode.weights |= noted.known.weights
         episode.counter.seen += 1
         episode.counter.sampled += episode.sampled
-        episode.places = watch.places()
+        watch.place(episode)
         if facts.applied and not facts.forwards:
             watch.steps.apply(facts.applied, facts.site)
         elif facts.applied:

@@ -11,7 +11,8 @@ from bnlint.runtime.backends.eager.functions import Noted, functions_of
 from bnlint.runtime.backends.eager.known import Known
 from bnlint.runtime.backends.eager.look import look
 from bnlint.runtime.backends.eager.watch import Watch
-from bnlint.runtime.backends.eager.where import built_at
+from bnlint.runtime.backends.eager.where import built_at, line_of
+from bnlint.runtime.backends.tensorflow1.graph import is_plain
 from bnlint.runtime.backends.tensorflow1.patches import around_method
 
 
@@ -58,7 +59,7 @@ class _Layers:
         """A layer is called."""
         watch = self._watch
         local = watch.local
-        if not watch.recorder.active or local.inside:
+        if not watch.recorder.active or local.inside or _is_for_a_session():
             return original(layer, *arguments, **keywords)
         given, training = watch.phases.given(layer, arguments, keywords)
         call = Call(layer, given, training, watch.callers.user(sys._getframe(1)))
@@ -116,7 +117,8 @@ class _Layers:
         """A layer of the user's own has been called: what is seen is what went in and came out."""
         watch = self._watch
         if not eager:
-            self.note_traced(known, call.layer, declared(watch), None)
+            phase = watch.phases.of(watch.local.calls, declared(watch))
+            self.note_traced(known, call.layer, arguments[0] if arguments else None, phase, None)
         elif before is not None and arguments:
             phase = watch.phases.of(watch.local.calls, declared(watch))
             site = watch.phases.applied_at(watch.local.calls, call.layer)
@@ -145,7 +147,12 @@ class _Layers:
         local = watch.local
         episode = local.episode
         eager = _is_eager()
-        if local.inside or not watch.recorder.active or (eager and episode is None):
+        if (
+            local.inside
+            or not watch.recorder.active
+            or (eager and episode is None)
+            or (not eager and _is_for_a_session())
+        ):
             return original(layer, inputs, training=training, mask=mask)
         known: Known | None = None
         before = None
@@ -184,25 +191,31 @@ class _Layers:
         call = next((each for each in reversed(stack) if each.layer is layer), None)
         if call is not None:
             call.noted = True
+        phase = watch.phases.of(stack, told)
+        if told is not None and type(layer).call is not self.patched:
+            # A class of the user's own may tell it another phase than it was told.
+            frame = watch.callers.user(sys._getframe(1))
+            place = line_of(watch.recorder.frames, frame) if frame is not None else None
+            if watch.phases.sources.is_constant(place, told):
+                phase = Phase(told, "argument", True, place)
         if not eager:
             effective = None if told is None else told and known.seen.trainable
-            rank = inputs.shape.rank
-            if rank and known.part is not None and None not in inputs.shape[1:].as_list():
-                known.seen.axes = list(known.part.axes([inputs.shape[0] or 0, *inputs.shape[1:].as_list()]))
-            self.note_traced(known, layer, told, effective)
+            self.note_traced(known, layer, inputs, phase, effective)
             return
-        phase = watch.phases.of(stack, told)
         site = watch.phases.applied_at(stack, layer)
         watch.looked(look(known, phase, site, inputs, result, mask, before, known.state()))
 
-    def note_traced(self, known: Known, layer: Any, told: bool | None, training: bool | None) -> None:
+    def note_traced(self, known: Known, layer: Any, inputs: Any, phase: Phase, training: bool | None) -> None:
         """A layer is applied in a function that is being traced."""
         facts = self._functions.tracing()
         if facts is not None:
             watch = self._watch
             calls = watch.local.calls
+            shape = getattr(inputs, "shape", None)
+            if known.part is not None and shape is not None and shape.rank:
+                known.seen.axes = list(known.part.axes([size or 0 for size in shape.as_list()]))
             site = watch.phases.applied_at(calls, layer)
-            facts.forwards.append(Noted(known, watch.phases.of(calls, told), site, training))
+            facts.forwards.append(Noted(known, phase, site, training))
             outermost = calls[0] if calls else None
             if outermost is not None and outermost.given and outermost.training is not None:
                 if outermost.frame is not None:
@@ -225,6 +238,13 @@ def _is_eager() -> bool:
     from tensorflow.python.eager import context
 
     return bool(context.executing_eagerly())
+
+
+def _is_for_a_session() -> bool:
+    """Whether a graph of TensorFlow 1 is being built, which ``tensorflow1`` watches."""
+    from tensorflow.python.framework import ops
+
+    return not _is_eager() and is_plain(ops.get_default_graph())
 
 
 def _is_symbolic(arguments: tuple[Any, ...], keywords: dict[str, Any]) -> bool:

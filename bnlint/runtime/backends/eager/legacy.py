@@ -35,7 +35,7 @@ def observe(recorder: Recorder) -> None:
 
     def load(original: Any, *arguments: Any, **keywords: Any) -> Any:
         model = original(*arguments, **keywords)
-        trainers.keeps(watch, "tf.keras.models.load_model", writes=False)
+        trainers.keeps(watch, "tf.keras.models.load_model", [model], writes=False)
         return model
 
     around(saving_api, "load_model", load, ("tf_keras",))

@@ -15,19 +15,25 @@ class Sources:
     def __init__(self, frames: Frames) -> None:
         self._frames = frames
         self._calls: dict[str, list[ast.Call]] = {}
-        self._known: dict[Location, list[bool | None]] = {}
+        self._known: dict[Location, list[ast.expr]] = {}
 
     def is_constant(self, place: Location | None, value: bool) -> bool:
         """Whether the call at a place passes this phase as a constant."""
+        said = self._said(place)
+        return bool(said) and all(_constant(each) is value for each in said)
+
+    def is_name(self, place: Location | None) -> bool:
+        """Whether it passes what a parameter or another variable of the function holds."""
+        said = self._said(place)
+        return bool(said) and all(isinstance(each, ast.Name) for each in said)
+
+    def _said(self, place: Location | None) -> list[ast.expr]:
         if place is None:
-            return False
+            return []
         if place not in self._known:
             # Where only the line is known, all calls there that pass a phase must agree.
-            self._known[place] = [
-                _constant(argument) for call in self._at(place) for argument in _phases(call)
-            ]
-        known = self._known[place]
-        return bool(known) and all(each is value for each in known)
+            self._known[place] = [argument for call in self._at(place) for argument in _phases(call)]
+        return self._known[place]
 
     def _at(self, place: Location) -> list[ast.Call]:
         if place.path not in self._calls:

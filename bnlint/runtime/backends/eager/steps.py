@@ -35,7 +35,7 @@ class Episode:
     """Of the call like ``fit`` that it is part of; empty if it is the user's own."""
     tapes: list[Tape]
     code: CodeType | None
-    """The user's function that made it."""
+    """The user's function that made it; with those that called it they are ``codes``."""
     counter: Counter
     compiled: bool = False
     """Whether it is the call of a compiled function."""
@@ -44,6 +44,7 @@ class Episode:
     """Whether a layer normalised in it."""
     looked: list[Looked] = field(default_factory=list)
     places: list[Location] = field(default_factory=list)
+    codes: set[CodeType] = field(default_factory=set)
     fed: set[str] = field(default_factory=set)
     weights: set[int] = field(default_factory=set)
     """Which gammas and betas were used."""
@@ -53,6 +54,8 @@ class Episode:
 class Tape:
     """A gradient tape, and what was done with it."""
 
+    owner: CodeType | None = None
+    """The user's function that opened it."""
     episodes: list[Episode] = field(default_factory=list)
     sources: set[int] = field(default_factory=set)
     """Of which variables gradients were asked."""
@@ -82,14 +85,16 @@ class Steps:
         """From which gradients were taken that were not used so far."""
         self._trained: set[int] = set()
         self._trains_in: set[CodeType] = set()
-        """The user's functions that make forward passes for training."""
+        """The user's functions that train."""
+        self._beside: list[RunSeen] = []
+        """Runs in training mode in such a function since the last training step."""
         self._probes: dict[frozenset[int], int] = {}
         self._by_hand: set[frozenset[int]] = set()
         self._probe: tuple[Tape, Any, Any] | None = None
         self._passages: dict[tuple[Any, ...], Passage] = {}
         self._channels: dict[str, int] = {}
-        self.restored = False
-        """Whether weights were read from a file."""
+        self.restored: set[int] = set()
+        """The variables that were read from a file."""
 
     # What happens.
 
@@ -159,8 +164,7 @@ class Steps:
         self._check_probe()
         self._close()
         self._trained |= applied
-        if episode.code is not None and not episode.api:
-            self._trains_in.add(episode.code)
+        self._trained_in([] if episode.api else [episode.code])
         if episode.counts:
             step = _Step([episode], [], applied, site, [_BY_OPTIMIZER])
             self._emit(step, Purpose.TRAIN, steps)
@@ -201,7 +205,7 @@ class Steps:
         self._tapes = [tape for tape in self._tapes if tape not in step.tapes]
         left, self._pending = self._pending, []
         if step.episodes:
-            self._trains_in |= {each.code for each in step.episodes if each.code is not None and not each.api}
+            self._trained_in([tape.owner for tape in step.tapes])
             self._emit(step, Purpose.TRAIN)
         for episode in left:
             if id(episode) in used:
@@ -212,10 +216,21 @@ class Steps:
             else:
                 self._emit_alone(episode)
 
+    def _trained_in(self, codes: Iterable[CodeType | None]) -> None:
+        self._trains_in |= {code for code in codes if code is not None}
+        for seen in self._beside:
+            # What is computed in training mode for a training step is no evaluation, though it is on no tape.
+            seen.purpose, seen.reasons = Purpose.UNKNOWN, ["in training mode it runs beside training steps"]
+        self._beside.clear()
+
     def _emit_alone(self, episode: Episode) -> None:
         """A forward pass that is no part of a training step."""
         purpose, reasons = self._purpose(episode)
-        self._emit(_Step([episode], [], set(), None, reasons), purpose)
+        seen = self._emit(_Step([episode], [], set(), None, reasons), purpose)
+        if seen is not None and purpose is Purpose.EVALUATE:
+            seen.purpose, seen.reasons = purpose, reasons
+            if "True" in episode.fed and episode.codes & self._trains_in and seen not in self._beside:
+                self._beside.append(seen)
 
     def _purpose(self, episode: Episode) -> tuple[Purpose, list[str]]:
         method = episode.api.rpartition(".")[2]
@@ -225,19 +240,18 @@ class Steps:
             return Purpose.UNKNOWN, []
         if episode.tapes:
             return Purpose.UNKNOWN, ["it is on a tape, and no weights are changed"]
-        trained = bool(episode.weights & self._trained or (self._trained and not episode.weights))
-        if not trained and not self.restored:
+        weights = episode.weights
+        trained = bool(weights & self._trained or (self._trained and not weights))
+        if not trained and not weights & self.restored:
             return Purpose.UNKNOWN, ["its layers have not been trained so far"]
-        if "True" in episode.fed and episode.code in self._trains_in:
-            return Purpose.UNKNOWN, ["in training mode it runs beside the training steps"]
         why = "weights that were trained before" if trained else "weights that were read from a file"
         return Purpose.EVALUATE, [f"it uses {why}", "it is on no gradient tape"]
 
     # Runs.
 
-    def _emit(self, step: _Step, purpose: Purpose, count: int = 1) -> None:
+    def _emit(self, step: _Step, purpose: Purpose, count: int = 1) -> RunSeen | None:
         if not step.episodes or count < 1:
-            return
+            return None
         first = next((each for each in step.episodes if each.places), step.episodes[0])
         site = first.places[0] if first.places else None
         fed = sorted(set().union(*(each.fed for each in step.episodes)))
@@ -259,12 +273,12 @@ class Steps:
 
         with self._recorder.lock:
             seen = self._recorder.run(key, make)
-            if seen is None:
-                return
-            seen.count += count - 1
-            looked = [found for episode in step.episodes for found in episode.looked]
-            self._passages_of(seen, step, looked)
-            self._recorder.changed()
+            if seen is not None:
+                seen.count += count - 1
+                looked = [found for episode in step.episodes for found in episode.looked]
+                self._passages_of(seen, step, looked)
+                self._recorder.changed()
+            return seen
 
     def _passages_of(self, seen: RunSeen, step: _Step, looked: list[Looked]) -> None:
         together: dict[tuple[Any, ...], list[Looked]] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import weakref
 from collections.abc import Iterable
 from typing import Any
@@ -37,7 +38,8 @@ class _Tapes:
         if self._watch.recorder.active and _is_eager():
             known = self._known.get(tape)
             if known is None:
-                known = self._known[tape] = Tape()
+                frame = self._watch.callers.user(sys._getframe(1))
+                known = self._known[tape] = Tape(frame.f_code if frame is not None else None)
             known.is_open = True
             self._watch.local.tapes.append(known)
 

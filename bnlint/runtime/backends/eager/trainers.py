@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from bnlint.runtime.backends.eager.known import identity
 from bnlint.runtime.backends.eager.watch import Api, Watch
 from bnlint.runtime.backends.eager.where import here
 from bnlint.runtime.backends.tensorflow1.patches import Around, around_method
@@ -40,17 +41,38 @@ def _during(watch: Watch, api: str) -> Around:
 def _keeps(watch: Watch, api: str, writes: bool) -> Around:
     def called(original: Any, model: Any, *arguments: Any, **keywords: Any) -> Any:
         result = original(model, *arguments, **keywords)
-        keeps(watch, api, writes)
+        keeps(watch, api, [model], writes=writes)
         return result
 
     return called
 
 
-def keeps(watch: Watch, api: str, writes: bool) -> None:
-    """A model or its weights have been written or read."""
+def keeps(watch: Watch, api: str, models: list[Any], *, writes: bool) -> None:
+    """Models or their weights have been written or read."""
     recorder = watch.recorder
-    if recorder.active and not watch.local.apis:
-        with recorder.observing():
-            places = here(recorder.frames)
-            watch.steps.restored = watch.steps.restored or not writes
-            recorder.checkpoint(CheckpointSeen(places[0] if places else None, api, writes))
+    if not recorder.active or watch.local.apis:
+        return
+    with recorder.observing():
+        places = here(recorder.frames)
+        if not writes:
+            for model in models:
+                variables = getattr(model, "variables", None)
+                if isinstance(variables, (list, tuple)):
+                    watch.steps.restored |= {identity(each) for each in variables}
+        recorder.checkpoint(CheckpointSeen(places[0] if places else None, api, writes))
+
+
+def observe_checkpoints(watch: Watch) -> None:
+    """Patch the checkpoints of TensorFlow 2."""
+    from tensorflow.python.checkpoint.checkpoint import Checkpoint
+
+    def around(name: str, writes: bool) -> Around:
+        def called(original: Any, checkpoint: Any, *arguments: Any, **keywords: Any) -> Any:
+            result = original(checkpoint, *arguments, **keywords)
+            keeps(watch, f"tf.train.Checkpoint.{name}", list(vars(checkpoint).values()), writes=writes)
+            return result
+
+        return called
+
+    for name, writes in (("save", True), ("write", True), ("read", False), ("restore", False)):
+        around_method(Checkpoint, name, around(name, writes))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from dataclasses import dataclass, field
 from types import CodeType
@@ -78,13 +79,15 @@ class Watch:
         episode.counter.seen += 1
         episode.counter.sampled += episode.sampled
         with self.recorder.observing():
-            episode.places = self.places()
+            self.place(episode)
             self.steps.episode(episode)
 
-    def places(self) -> list[Location]:
-        """The user's lines; of a call like ``fit`` those that called it."""
+    def place(self, episode: Episode) -> None:
+        """Fill in the user's lines; within a call like ``fit`` those that called it."""
         apis = self.local.apis
-        return apis[-1].places if apis else here(self.recorder.frames)
+        episode.places = apis[-1].places if apis else here(self.recorder.frames)
+        if episode.fed and not episode.tapes and not apis:
+            episode.codes = self.callers.codes(sys._getframe(1))
 
     def looked(self, found: Looked) -> None:
         """A layer was looked at in the forward pass that is under way."""

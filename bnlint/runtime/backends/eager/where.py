@@ -49,6 +49,16 @@ class Callers:
             frame = frame.f_back
         return frame if frame is not None and self._frames.is_users(frame.f_code.co_filename) else None
 
+    def codes(self, frame: FrameType | None) -> set[CodeType]:
+        """The user's functions on the way to a frame; the module only if it is the innermost of them."""
+        found: set[CodeType] = set()
+        while frame is not None and len(found) <= MOST_CALLERS:
+            code = frame.f_code
+            if self._frames.is_users(code.co_filename) and (not found or code.co_name != "<module>"):
+                found.add(code)
+            frame = frame.f_back
+        return found
+
     def _passes_on(self, code: CodeType) -> bool:
         known = self._passes.get(code)
         if known is None:
@@ -57,7 +67,7 @@ class Callers:
             known = self._passes[code] = (
                 name.startswith(_OWN)
                 or "/autograph/" in name
-                or name.endswith("traceback_utils.py")
+                or name.endswith(("traceback_utils.py", "/eager/backprop.py"))
                 or (of_keras and code.co_name == "__call__")
             )
         return known

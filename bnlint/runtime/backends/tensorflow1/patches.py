@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -42,4 +43,6 @@ def around_method(owner: type, name: str, wrapper: Around) -> None:
     def replaced(self: Any, *arguments: Any, **keywords: Any) -> Any:
         return wrapper(original, self, *arguments, **keywords)
 
+    # Some frameworks look at the arguments without following what is wrapped.
+    replaced.__signature__ = inspect.signature(original)  # type: ignore[attr-defined]
     setattr(owner, name, replaced)
