@@ -4,10 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test proof lint format docs bench clean
+.PHONY: help demo test test-runtime proof lint format docs bench clean
 
 help:  ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
 
 # One stamp for each set of extras, so that a second run installs nothing.
 $(VENV)/.%: pyproject.toml setup.py | $(BIN)/python
@@ -25,8 +25,11 @@ demo: $(VENV)/.base  ## install bnlint, check a small broken program and show ho
 	@echo '$$ bnlint check --diff fixtures/demo'
 	@$(BIN)/bnlint check --diff fixtures/demo; test $$? -eq 1
 
-test: $(VENV)/.test,runtime  ## install what the tests need and run them, with coverage
+test: $(VENV)/.test  ## install what the tests need and run them, with coverage; without the frameworks
 	$(BIN)/python -m pytest -n auto --cov --cov-report=term
+
+test-runtime: $(VENV)/.test,runtime  ## install the frameworks, too, and run the tests that execute models
+	$(BIN)/python -m pytest -n auto tests/runtime tests/proof
 
 proof: $(VENV)/.test,runtime  ## run every rule's bad program and its repair, and write docs/proof.md
 	$(BIN)/python -m pytest tests/proof --write-proof

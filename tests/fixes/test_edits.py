@@ -306,7 +306,7 @@ def test_rename_keyword() -> None:
         ("x = (a,\n     b)\n", "(a,\n     b)", "g({old})", "x = (g((a,\n     b)))\n"),
         ("x = [1,  # one\n  2]\n", "[1,  # one\n  2]", "{old} + y", "x = [1,  # one\n  2] + y\n"),
         ("f(True)\n", "True", "False", "f(False)\n"),
-        ("f('a', \"b\", \"c\")\n", "'a'", "'d'", "f('d', \"b\", \"c\")\n"),
+        ('f(\'a\', "b", "c")\n', "'a'", "'d'", 'f(\'d\', "b", "c")\n'),
         ("f(\"a\", 'b', 'c')\n", '"a"', "'d'", "f(\"d\", 'b', 'c')\n"),
         ("return_ = 'é', a\n", "a", "b", "return_ = 'é', b\n"),
         ("f(x for x in y)\n", "x in y", "", ""),

@@ -289,7 +289,6 @@ class KerasSubject:
         return model(inputs, **{name: training})
 
 
-
 @contextlib.contextmanager
 def _eagerly() -> Iterator[None]:
     import tensorflow as tf

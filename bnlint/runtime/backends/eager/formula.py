@@ -71,7 +71,9 @@ class _Formula:
             # A graph of TensorFlow 1, which ``tensorflow1`` watches.
             return
         if is_eager and calls and watch.registry.of(calls[-1].layer) is not None:
-            # The layer is looked at as a whole.
+            # The layer is looked at as a whole, though not in the call that builds it.
+            if watch.local.episode is not None:
+                watch.local.episode.counts = True
             return
         number = epsilon if isinstance(epsilon, float) else float(epsilon) if is_eager else 1e-3
         known = watch.registry.of_formula(
