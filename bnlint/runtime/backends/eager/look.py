@@ -21,11 +21,14 @@ from bnlint.runtime.oracle import (
     judge_mode,
     measured_momentum,
     normalise,
+    statistics_tolerance,
 )
 from bnlint.runtime.subject import Application, kept
 
 _MOST_HISTORY = 400
 _SAMPLE = 256
+_CERTAIN = 0.01
+"""How large rounding may be, compared with the way that the statistics go, for a measured momentum."""
 
 
 @dataclass(slots=True)
@@ -97,10 +100,7 @@ def look(
     _formula(found, values, results, batch, before, after, axes)
     if before.mean is not None and after is not None:
         if found.moved:
-            momentum = measured_momentum(
-                before.mean.reshape(batch.mean.shape), after.mean.reshape(batch.mean.shape), batch.mean
-            )
-            found.momentum = momentum if momentum is not None and math.isfinite(momentum) else None
+            found.momentum = _momentum(before, after, batch)
         part = kept(values.shape, axes)
         found.picture = _picture(values[part], batch, before, after, known.seen.epsilon, axes)
     return found
@@ -222,6 +222,28 @@ def _formula(
             axes=axes,
         )
         found.instead, found.suspect = explain(known.norm, seen_as, found.phase.declared is not False)
+
+
+def _momentum(before: State, after: State, batch: Statistics) -> float | None:
+    """The share that was kept, as measured; None if rounding could be taken for it.
+
+    It is told by the mean, or by the variance where that of the mean is lost: B is 0 up to rounding for an input that
+    comes from normalised values.
+    """
+    import numpy
+
+    size = numpy.sqrt(batch.variance + batch.mean**2)
+    pairs = (
+        (before.mean, after.mean, batch.mean, size),
+        (before.variance, after.variance, batch.variance, size**2),
+    )
+    for old, new, value, scale in pairs:
+        old = numpy.asarray(old, numpy.float64).reshape(value.shape)
+        noise = statistics_tolerance("float32", batch.count, numpy.maximum(numpy.abs(old), scale))
+        if numpy.linalg.norm(noise) <= _CERTAIN * numpy.linalg.norm(old - value):
+            momentum = measured_momentum(old, numpy.reshape(new, value.shape), value)
+            return momentum if momentum is not None and math.isfinite(momentum) else None
+    return None
 
 
 def _picture(

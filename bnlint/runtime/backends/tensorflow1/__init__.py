@@ -42,7 +42,9 @@ def observe(recorder: Recorder) -> None:
     keeping.observe(capture)
     imported.observe(capture)
     told.observe(recorder)
-    if "tf_keras" in sys.modules:
+    tf_keras = sys.modules.get("tf_keras")
+    # While it is being imported it imports TensorFlow, and is not ready to be patched.
+    if tf_keras is not None and not getattr(tf_keras.__spec__, "_initializing", False):
         from bnlint.runtime.backends.tensorflow1 import layers
 
         layers.observe(capture)
