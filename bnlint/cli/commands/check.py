@@ -10,8 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 import bnlint.report
-from bnlint.cli.arguments import folder
-from bnlint.cli.codes import codes
+from bnlint.cli.settings import add_rules, add_settings, options
 from bnlint.cli.terminal import Progress, colours, columns, say, write
 from bnlint.errors import UserError
 
@@ -23,10 +22,8 @@ if TYPE_CHECKING:
     from bnlint.check import Checker
     from bnlint.evidence import Witness
     from bnlint.findings import Report
-    from bnlint.settings.lookup import Options
     from bnlint.source.files import Overlay
 
-_CODES = "rule codes or beginnings of codes, separated by commas; may be repeated"
 _IN_TURN = "Do one after the other."
 _WIDEST = 100
 _NARROWEST = 60
@@ -48,30 +45,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=["."],
         help="a file or folder (default: the current folder)",
     )
-    rules = parser.add_argument_group("rules")
-    rules.add_argument(
-        "--select",
-        metavar="CODES",
-        action="append",
-        help=f"check only these rules, also those that are off by default: {_CODES}; ALL selects every rule",
-    )
-    rules.add_argument(
-        "--extend-select", metavar="CODES", action="append", help=f"check these rules, too: {_CODES}"
-    )
-    rules.add_argument(
-        "--ignore", metavar="CODES", action="append", help=f"do not check these rules: {_CODES}"
-    )
-    settings = parser.add_argument_group("settings")
-    settings.add_argument(
-        "--config", metavar="FILE", help="use this configuration file for all files, instead of the nearest"
-    )
-    settings.add_argument("--isolated", action="store_true", help="use no configuration file")
-    settings.add_argument(
-        "--project-root",
-        metavar="DIR",
-        type=folder,
-        help="where the project begins (default: the nearest folder above that looks like it)",
-    )
+    add_rules(parser)
+    add_settings(parser)
     repairs = parser.add_argument_group("repairs")
     repairs.add_argument("--fix", action="store_true", help="apply the safe fixes")
     repairs.add_argument(
@@ -130,14 +105,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Check, and do what else is asked for."""
     _refuse_what_makes_no_sense(arguments)
-    options = _options(arguments)
+    wanted = options(arguments)
 
     from pathlib import Path
 
     from bnlint.check import Checker
 
     progress = Progress()
-    checker = Checker(options, None if arguments.quiet else progress)
+    checker = Checker(wanted, None if arguments.quiet else progress)
     session = _Session(checker, [Path(path) for path in arguments.paths], arguments)
     try:
         report = session.look()
@@ -315,10 +290,6 @@ def _refuse_what_makes_no_sense(arguments: argparse.Namespace) -> None:
         raise UserError(
             "--output-file says where the report goes, and --write-baseline makes none. Leave one of them out."
         )
-    if arguments.config and arguments.isolated:
-        raise UserError(
-            "--config names a configuration file and --isolated forbids it. Leave one of them out."
-        )
     editing = [
         name for name in ("fix", "diff", "add_ignore") if getattr(arguments, name) not in (None, False)
     ]
@@ -341,25 +312,6 @@ def _refuse_what_makes_no_sense(arguments: argparse.Namespace) -> None:
 
 def _spelled(name: str) -> str:
     return f"--{name.replace('_', '-')}"
-
-
-def _options(arguments: argparse.Namespace) -> Options:
-    select = codes(arguments.select, "--select")
-    extend = codes(arguments.extend_select, "--extend-select")
-    ignore = codes(arguments.ignore, "--ignore")
-
-    from pathlib import Path
-
-    from bnlint.settings.lookup import Options
-
-    return Options(
-        select=select,
-        extend_select=extend,
-        ignore=ignore,
-        config=Path(arguments.config) if arguments.config else None,
-        isolated=arguments.isolated,
-        project_root=Path(arguments.project_root) if arguments.project_root else None,
-    )
 
 
 def _show_files(report: Report, arguments: argparse.Namespace) -> int:

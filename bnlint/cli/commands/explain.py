@@ -9,7 +9,7 @@ import textwrap
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from bnlint.cli.arguments import folder
+from bnlint.cli.settings import add_settings, options
 from bnlint.cli.terminal import colours, columns, write
 from bnlint.errors import UserError
 
@@ -27,14 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "place", metavar="FILE:LINE", help="a line of a file; in a notebook 'FILE:cell N:LINE'"
     )
-    parser.add_argument("--config", metavar="FILE", help="use this configuration file, not the nearest")
-    parser.add_argument("--isolated", action="store_true", help="use no configuration file")
-    parser.add_argument(
-        "--project-root",
-        metavar="DIR",
-        type=folder,
-        help="where the project begins (default: the nearest folder above that looks like it)",
-    )
+    add_settings(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -49,16 +42,13 @@ def run(arguments: argparse.Namespace) -> int:
             "'FILE:cell N:LINE'."
         )
     from bnlint.explain.line import explain
-    from bnlint.settings.lookup import Options
 
-    options = Options(
-        config=Path(arguments.config) if arguments.config else None,
-        isolated=arguments.isolated,
-        project_root=Path(arguments.project_root) if arguments.project_root else None,
-    )
     cell = found["cell"]
     explanation = explain(
-        Path(os.path.abspath(found["path"])), int(found["line"]), int(cell) if cell else None, options
+        Path(os.path.abspath(found["path"])),
+        int(found["line"]),
+        int(cell) if cell else None,
+        options(arguments),
     )
     write("\n".join(_lines(explanation)) + "\n")
     return 0

@@ -10,6 +10,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
+from bnlint.cli.settings import add_settings, options
 from bnlint.cli.terminal import colours, columns, say, write_error
 from bnlint.errors import UserError
 
@@ -78,9 +79,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     api.add_argument(
         "--tf2", action="store_const", const="tf2", dest="api", help="`import tensorflow` gives TensorFlow 2"
     )
-    settings = parser.add_argument_group("settings")
-    settings.add_argument("--config", metavar="FILE", help="use this configuration file, not the nearest")
-    settings.add_argument("--isolated", action="store_true", help="use no configuration file")
+    add_settings(parser)
     output = parser.add_argument_group(
         "output", "The report goes to standard error, after all that the script writes, or to a file."
     )
@@ -95,12 +94,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run the script, report, and return the exit code."""
     job = _job(arguments)
+    wanted = options(arguments)
     _need_the_libraries(arguments)
 
+    from bnlint.runtime.judge import judge
     from bnlint.runtime.script.parent import run as run_script
 
     ended = run_script(job)
-    report = _judged(ended.observed, arguments)
+    report = judge(ended.observed, wanted)
     _write_all(ended.observed, report, arguments)
     for problem in report.problems:
         say(f"{problem.path}:{problem.line}: {problem.message}")
@@ -139,16 +140,6 @@ def _job(arguments: argparse.Namespace) -> Job:
         arguments.temporary,
         arguments.api or "auto",
     )
-
-
-def _judged(observed: Observed, arguments: argparse.Namespace) -> Report:
-    from pathlib import Path
-
-    from bnlint.runtime.judge import judge
-    from bnlint.settings.lookup import Options
-
-    config = Path(arguments.config) if arguments.config else None
-    return judge(observed, Options(config=config, isolated=arguments.isolated))
 
 
 def _nothing_seen(observed: Observed) -> str:
