@@ -228,7 +228,15 @@ class _Run:
                     if observe is not None:
                         # What is executed once for all programs would be seen in the first alone.
                         shared = Shared()
-                    trace, seen = interpret(program.entry, project, self._read, library, shared, observe)
+                    trace, seen = interpret(
+                        program.entry,
+                        project,
+                        self._read,
+                        library,
+                        shared,
+                        observe,
+                        self._settings(program.entry).target_versions,
+                    )
                 except Exception as error:  # the other programs are still worth checking
                     self._note_failure(program.entry, error)
                     continue
@@ -237,19 +245,25 @@ class _Run:
                     self.report.summary.incomplete.append(trace.entry)
                 others = (other for other in programs if other is not program)
                 trace.imported = any(program.entry in other.files for other in others)
-                self._ask(trace, self._settings(program.entry))
+                self._ask(trace)
         for path in self.linker.files:
             if path in wanted and self.linker.relevance[path] is Relevance.NORM:
                 try:
                     for trace in interpret_alone(
-                        path, project, self._read, library, entered, shared, observe
+                        path,
+                        project,
+                        self._read,
+                        library,
+                        entered,
+                        shared,
+                        observe,
+                        self._settings(path).target_versions,
                     ):
-                        self._ask(trace, self._settings(path))
+                        self._ask(trace)
                 except Exception as error:  # as above
                     self._note_failure(path, error)
 
-    def _ask(self, trace: Trace, settings: Settings) -> None:
-        trace.versions = dict(settings.target_versions)
+    def _ask(self, trace: Trace) -> None:
         if self.observer is not None:
             self.observer.interpreted(trace)
         for rule in self.rules:
@@ -271,10 +285,7 @@ class _Run:
         for finding in list(self.found.values()):
             settling.take(finding)
         known = set(self.found)
-        self._ask(
-            Trace("", driven=False, problems=tuple(self.unread), unused=tuple(settling.unused())),
-            self._settings(self.linker.project.root),
-        )
+        self._ask(Trace("", driven=False, problems=tuple(self.unread), unused=tuple(settling.unused())))
         for key, finding in self.found.items():
             if key not in known:
                 settling.take(finding)

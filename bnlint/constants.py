@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from bnlint.dataflow import Choice, Const, Frame, Node, Op, Unknown, Value, World, execution
 from bnlint.findings import Location
+from bnlint.forwards import told_by
 from bnlint.phase import misplaced_flag
 from bnlint.runs import executions, reached, training_runs
 from bnlint.trace import NormCall, Origin, Run, Save, Trace, TrainStep, Updates
@@ -24,6 +25,8 @@ _BUILT_IN = (Origin.ARGUMENT, Origin.SCOPE, Origin.DEFAULT)
 def built_in(call: NormCall, world: World) -> Const | None:
     """The constant phase with which a layer was built; None when something can still switch it."""
     if call.phase is None or call.origin not in _BUILT_IN or call.updates in (Updates.BY_HAND, Updates.NONE):
+        return None
+    if told_by(call) is not None:
         return None
     options = list(World(world.assumed.items()).alternatives(call.phase))
     phase = options[0] if len(options) == 1 else None

@@ -78,6 +78,8 @@ def _verdict(run: Run, trace: Trace) -> Verdict:
         reason = Reason(0, f"`{run.api.rpartition('.')[2]}` declares it", run.site)
         return Verdict(Role.TRAIN if trains else Role.EVALUATE, (reason,))
     execution = executions(trace)[run]
+    if run.forward is not None and not _learned_from(trace).isdisjoint(run.fetches):
+        return Verdict(Role.UNKNOWN)
     for node in execution.nodes:
         if node.op == Op.TRAIN:
             step = node.attrs["step"]
@@ -92,6 +94,15 @@ def _verdict(run: Run, trace: Trace) -> Verdict:
         return Verdict(Role.UNKNOWN, tuple(reasons))
     reasons.sort(key=lambda reason: -reason.weight)
     return Verdict(Role.EVALUATE, tuple(reason for reason in reasons if reason.weight > 0))
+
+
+def _learned_from(trace: Trace) -> set[Node]:
+    """Everything that train steps compute."""
+    found: set[Node] | None = trace.facts.get("learned from")
+    if found is None:
+        runs = (executions(trace)[run].nodes for run in training_runs(trace))
+        found = trace.facts["learned from"] = set().union(*runs)
+    return found
 
 
 def _only_moves_state(fetches: Iterable[Value]) -> bool:
@@ -163,6 +174,11 @@ def _stem(path: str) -> str:
 
 
 def _by_data(run: Run, trainings: list[Run], trace: Trace) -> Iterator[Reason]:
+    for value in run.forward.inputs if run.forward is not None else ():
+        hint = value.hint if isinstance(value, Unknown) else ""
+        if set(words(hint)) & EVALUATING and not set(words(hint)) & TRAINING:
+            yield Reason(2, f"it is given `{hint}`", run.site)
+            break
     named = _evaluation_data(run)
     if named is not None:
         text = f"it is fed `{named.text}`" if named.text else "it is fed evaluation data"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 import enum
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -114,6 +114,10 @@ class NormLayer(Event):
     arguments: Arguments = field(default_factory=Arguments)
     """Construction arguments: momentum, epsilon, axis, trainable, …"""
     trainable: Value | None = None
+    weights: tuple[Node, ...] = ()
+    """What the optimizer changes, gamma and beta, where the layer itself is known by them."""
+    pretrained: bool = False
+    """Whether it starts from weights that were trained elsewhere."""
 
 
 @dataclass(eq=False, slots=True)
@@ -136,6 +140,8 @@ class NormCall(Event):
     mean: Value | None = None
     variance: Value | None = None
     """For a bare formula: the statistics that it uses."""
+    forward: Forward | None = None
+    """The call of a model, or of a layer on its own, in which it happens, where a call hands the phase down."""
 
     def training(self, world: World) -> bool | None:
         """Whether it normalises with batch statistics in a world; None when not known."""
@@ -155,6 +161,10 @@ class TrainStep(Event):
     """Whether the API runs the collected updates by itself."""
     listed: tuple[Node, ...] | None = None
     """The variables of the given list; None when there is no list or not all of it is known."""
+    eager: bool = False
+    """Whether it happens where it is written, rather than when a run asks for it."""
+    partial: bool = False
+    """Whether there may be more variables than those that are listed."""
 
 
 @dataclass(eq=False, slots=True)
@@ -201,6 +211,10 @@ class Run(Event):
     """False when the feed, or a part of it, is not known."""
     declared: Declared | None = None
     graph: object = None
+    target: Value | None = None
+    """The model that runs, where a model is told to."""
+    forward: Forward | None = None
+    """The call that is all of this run, in an eager framework."""
 
     def world(self) -> World:
         """What holds during the run."""
@@ -223,12 +237,39 @@ class ModeSwitch(Event):
 
 @dataclass(eq=False, slots=True)
 class Forward(Event):
-    """A model is called in an eager framework, or inside another model."""
+    """A model is called, or a layer on its own; calls inside that call are part of it."""
 
     target: Value
     inputs: tuple[Value, ...]
-    output: Value
     training: Value | None = None
+    """The phase that is given at the call; None when none is."""
+    accepts: bool | None = None
+    """Whether the model's own ``call`` takes a phase; None when that is not known."""
+    symbolic: bool = False
+    """Whether it only describes a model, on inputs that stand for data."""
+    driver: Value | None = None
+    """The phase that a trainer (``fit``, ``evaluate``) has in mind for it; None in a call of the program's own."""
+    output: Value | None = None
+    norms: list[NormCall] = field(default_factory=list)
+    """The normalisations in it, in order."""
+
+
+@dataclass(eq=False, slots=True)
+class Overruled(Event):
+    """A phase that was given to a part of a model when it was described, and that a trainer's phase replaces."""
+
+    given: Value
+    phase: Value
+    norms: tuple[NormCall, ...]
+    """The normalisations that it was meant for."""
+    forward: Forward | None = None
+
+
+@dataclass(eq=False, slots=True)
+class Compile(Event):
+    """A model is made ready for training by a trainer, which takes note of what is trainable."""
+
+    target: Value
 
 
 @dataclass(eq=False, slots=True)
@@ -299,7 +340,7 @@ class Trace:
     """Whether other programs of the project use the entry's module too, as far as that is known."""
     incomplete: str = ""
     """Why the analysis stopped early, or empty."""
-    versions: dict[str, str] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
     """The lowest version of each library that the project allows, where it says so."""
     problems: tuple[Problem, ...] = ()
     """What could not be read of the files."""
@@ -307,6 +348,8 @@ class Trace:
     """Comments that suppress nothing."""
     trees: tuple[ast.AST, ...] = ()
     """The syntax trees of the files, where there are any."""
+    generations: dict[str, int] = field(default_factory=dict)
+    """For frameworks whose generations disagree about a call: which one the program is written for, if known."""
     events: list[Event] = field(default_factory=list)
     nodes: list[Node] = field(default_factory=list)
     rounds: dict[Location, int | None] = field(default_factory=dict)

@@ -73,8 +73,12 @@ def changes(step: TrainStep, layer: NormLayer) -> bool | None:
     """Whether a train step has a layer's weights in its list of variables; None when that is not known."""
     if step.variables is None:
         return True
-    if step.listed is None or layer.name is None:
+    if step.listed is not None and layer.weights and set(step.listed) & set(layer.weights):
+        return True
+    if step.listed is None or step.partial or (layer.name is None and not layer.weights):
         return None
+    if layer.name is None:
+        return False
     names = [name for node in step.listed if isinstance(name := node.attrs.get("name"), str)]
     if any(name.startswith(f"{layer.name}/") for name in names):
         return True
@@ -138,6 +142,8 @@ def _neglected(trace: Trace) -> list[Neglect]:
     result = []
     opaque = any(_opaque(run) for run in trace.of(Run))
     for step in trace.of(TrainStep):
+        if step.eager:
+            continue
         if not runs_of(step, trace) and not (opaque and trace.driven):
             continue
         fates: dict[Fate, list[NormCall]] = {}

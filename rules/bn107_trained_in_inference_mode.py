@@ -74,10 +74,12 @@ from bnlint.constants import (
 )
 from bnlint.dataflow import Const
 from bnlint.findings import Applicability, Finding, Fix, Group, Step
+from bnlint.forwards import told_by
+from bnlint.remedies.forwards import told
 from bnlint.remedies.phases import phased
 from bnlint.rule import Rule
 from bnlint.runs import training_runs
-from bnlint.trace import NormCall, Origin, Run, Trace, TrainStep
+from bnlint.trace import Forward, NormCall, Origin, Run, Trace, TrainStep, Updates
 
 if TYPE_CHECKING:
     from bnlint.runtime.observed import Observed
@@ -99,6 +101,12 @@ class TrainedInInferenceMode(Rule):
                 continue
             for step in steps_of(run, trace):
                 for call in trained_by(step, run):
+                    forward = told_by(call)
+                    if forward is not None:
+                        if forward.site not in seen and _untrained(call, forward, run, trace):
+                            seen.add(forward.site)
+                            yield self._called(call, forward, step)
+                        continue
                     phase = built_in(call, run.world())
                     if phase is None or phase.value or {call.site, _source(call, phase)} & seen:
                         continue
@@ -133,6 +141,24 @@ class TrainedInInferenceMode(Rule):
 
         return trained_by_batch(finding, observed)
 
+    def _called(self, call: NormCall, forward: Forward, step: TrainStep) -> Finding:
+        if forward.training is None:
+            what = "the model is trained here, but called without `training=True`"
+        else:
+            what = "the model is trained here, but called with a phase that is False"
+        if call.layer.site == forward.site or call.site == forward.site:
+            what = what.replace("the model", "the layer")
+        return self.finding(
+            forward.site,
+            f"{what}: its batch norm stays in inference mode, and its moving statistics never move",
+            (
+                Step(forward.site, "called here, in inference mode"),
+                Step(call.site, "this layer then uses its moving statistics, and leaves them as they are"),
+                Step(step.site, "its weights are trained here"),
+            ),
+            _told(forward),
+        )
+
     def _finding(self, call: NormCall, phase: Const, step: TrainStep, run: Run, trace: Trace) -> Finding:
         why = "that is the default" if call.origin is Origin.DEFAULT else "the flag is a constant"
         steps = [Step(call.site, f"always in inference mode: {why}")]
@@ -155,6 +181,25 @@ def _fix(call: NormCall, run: Run, trace: Trace) -> Fix:
     if edits:
         return Fix(Applicability.UNSAFE, f"give the layer the phase, `{text}`", edits)
     return Fix(Applicability.DISPLAY, "give the layer the phase and run its update operations while training")
+
+
+def _untrained(call: NormCall, forward: Forward, run: Run, trace: Trace) -> bool:
+    """Whether a layer is in inference mode because of how its model is called, and that cannot be meant."""
+    if (
+        call.updates is Updates.NONE
+        or call.layer.pretrained
+        or forward.symbolic
+        or forward.driver is not None
+    ):
+        return False
+    return call.training(run.world()) is False and not trained_in_mode(call, trace)
+
+
+def _told(forward: Forward) -> Fix:
+    edits = told(forward, training=True)
+    if edits:
+        return Fix(Applicability.UNSAFE, "call it with `training=True`", edits)
+    return Fix(Applicability.DISPLAY, "call it with `training=True` in the training step")
 
 
 def _source(call: NormCall, phase: Const) -> object:

@@ -62,12 +62,14 @@ from typing import TYPE_CHECKING
 from bnlint.constants import built_in, passed
 from bnlint.dataflow import Const
 from bnlint.findings import Applicability, Edit, Finding, Fix, Group, InsertStatement, Location, Step
+from bnlint.forwards import told_by
 from bnlint.phase import Verdict, evaluations, meant, switched
 from bnlint.remedies.flags import turned_over
+from bnlint.remedies.forwards import told
 from bnlint.remedies.written import is_plain, source
 from bnlint.rule import Rule
 from bnlint.runs import norms_in, norms_reached, optimized, training_runs
-from bnlint.trace import Feed, NormCall, Run, Trace
+from bnlint.trace import Feed, Forward, NormCall, Run, Trace, Updates
 
 if TYPE_CHECKING:
     from bnlint.runtime.observed import Observed
@@ -85,7 +87,8 @@ class TrainingPhaseInEvaluation(Rule):
         """Report each wrong value once."""
         seen: set[Location] = set()
         for run, verdict in evaluations(trace):
-            for finding in (*self._fed(run, verdict, trace), *self._passed(run, verdict, trace)):
+            found = (self._fed, self._passed, self._called)
+            for finding in (each for ask in found for each in ask(run, verdict, trace)):
                 if finding.location not in seen:
                     seen.add(finding.location)
                     yield finding
@@ -149,6 +152,29 @@ class TrainingPhaseInEvaluation(Rule):
                     ),
                     _turned_over(phase),
                 )
+
+    def _called(self, run: Run, verdict: Verdict, trace: Trace) -> Iterator[Finding]:
+        forward = run.forward
+        literal = forward.training if forward is not None else None
+        if forward is None or not isinstance(literal, Const) or not literal.value:
+            return
+        for call in norms_in(run, trace):
+            if call.updates is Updates.NONE or told_by(call) is not forward or meant(call, run, trace):
+                continue
+            site = literal.site or forward.site
+            steps = [
+                Step(call.site, "this layer then uses the statistics of the evaluated batch, and learns them")
+            ]
+            if site.line != forward.site.line:
+                steps.append(Step(forward.site, "the model is called with it here"))
+            steps.append(Step(forward.site, _evaluates(verdict)))
+            yield self.finding(site, _message("is given to a model in an evaluation"), steps, _told(forward))
+            return
+
+
+def _told(forward: Forward) -> Fix:
+    edits = told(forward, training=False)
+    return Fix(Applicability.UNSAFE, "call it with `training=False`", edits) if edits else _SHOWN
 
 
 def _message(what: str) -> str:

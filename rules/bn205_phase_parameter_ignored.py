@@ -96,6 +96,9 @@ class PhaseParameterIgnored(Rule):
         asked: set[tuple[ast.AST, Location]] = set()
         by_hand = {layer.call for layer in handmade(trace) if _has_batch_statistics_only(layer)}
         for call in trace.of(NormCall):
+            if call.forward is not None:
+                # The phase is handed down by the calls around it, whether or not a parameter says so.
+                continue
             for frame, inner in _functions(call) if call not in by_hand else _told_inference(call, trace):
                 if (frame.node, inner) in asked or not _own(call, frame) or _has_twin(call, frame, trace):
                     continue

@@ -35,6 +35,8 @@ from bnlint.source.gate import Relevance, relevance
 from bnlint.source.module import Module
 
 if TYPE_CHECKING:
+    import re
+
     from bnlint.interpreter.machine import Machine
 
 
@@ -65,11 +67,21 @@ class Modules:
         self._builds: dict[ModuleValue, bool] = {}
         self._matters: dict[ModuleValue, bool] = {}
         self._running: set[ModuleValue] = set()
+        self._said: dict[re.Pattern[str], tuple[int, bool]] = {}
 
     @property
     def paths(self) -> list[Path]:
         """The files that were executed, in order."""
         return [module.path for module in self._loaded.values() if module.executed]
+
+    def say(self, words: re.Pattern[str]) -> bool:
+        """Whether the text of any file that was executed so far speaks of something."""
+        seen, found = self._said.get(words, (0, False))
+        if not found and seen < len(self._loaded):
+            fresh = list(self._loaded.values())[seen:]
+            found = any(module.executed and words.search(module.source.text) for module in fresh)
+            self._said[words] = (len(self._loaded), found)
+        return found
 
     def run(self, machine: Machine, path: Path, name: str = "__main__") -> ModuleValue | None:
         """Execute a file as the program's entry."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from bnlint.dataflow import Value
@@ -31,13 +31,14 @@ def interpret(
     library: Library,
     shared: Shared | None = None,
     observe: Observe | None = None,
+    versions: Mapping[str, str] | None = None,
 ) -> tuple[Trace, set[ast.AST]]:
     """The trace of a program, and the function definitions that it entered.
 
-    ``shared`` keeps what programs have in common between calls.
+    ``shared`` keeps what programs have in common between calls; ``versions`` are those of the libraries.
     """
     modules = Modules(project, read, entry, shared)
-    trace = Trace("")
+    trace = Trace("", versions=versions or {})
     machine = Machine(modules, library, trace, observe)
     if shared is not None and shared.steps > GENEROUS:
         machine.limit //= 8
@@ -62,6 +63,7 @@ def interpret_alone(
     entered: set[ast.AST],
     shared: Shared | None = None,
     observe: Observe | None = None,
+    versions: Mapping[str, str] | None = None,
 ) -> Iterator[Trace]:
     """A trace for each function and class of a module that no program entered."""
     source = read(path)
@@ -75,7 +77,7 @@ def interpret_alone(
     if all(_reached(node, entered) for node in definitions):
         return
     modules = Modules(project, read, path, shared)
-    machine = Machine(modules, library, Trace(""), observe)
+    machine = Machine(modules, library, Trace("", versions=versions or {}), observe)
     try:
         module = modules.run(machine, path, path.stem)
     except BudgetExceeded:
@@ -87,7 +89,7 @@ def interpret_alone(
         value = module.scope.slots.get(node.name)
         if _reached(node, entered) or not isinstance(value, Value) or _is_test(value):
             continue
-        trace = machine.trace = Trace("", driven=False)
+        trace = machine.trace = Trace("", driven=False, versions=versions or {})
         machine.state.clear()
         machine.graph = None
         machine.frame = module.scope.frame

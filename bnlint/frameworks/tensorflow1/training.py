@@ -113,6 +113,10 @@ def _gradients(machine: Machine, call: Call) -> Value:
 def _apply_gradients(machine: Machine, call: Call) -> Value:
     given = contents(call.values())
     gradients = _find_gradients(given)
+    if gradients is not None and gradients.attrs.get("tape"):
+        from bnlint.frameworks.keras.tapes import step
+
+        return step(machine, call, gradients.attrs["loss"], gradients.attrs["variables"])
     loss = gradients.attrs.get("loss") if gradients is not None else None
     variables = gradients.attrs.get("variables") if gradients is not None else None
     return _train(machine, call, given, loss, variables)

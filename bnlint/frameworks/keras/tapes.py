@@ -1,0 +1,166 @@
+"""Training by hand: tapes, optimizers, functions that are traced, and strategies for several devices."""
+
+from __future__ import annotations
+
+from bnlint.dataflow import Node, Unknown, Value, sources
+from bnlint.frameworks.keras.calling import given
+from bnlint.frameworks.keras.eagerness import eager
+from bnlint.frameworks.keras.table import HANDLERS
+from bnlint.frameworks.tensorflow1 import training
+from bnlint.frameworks.tensorflow1.training import listed_variables
+from bnlint.interpreter.machine import Machine
+from bnlint.interpreter.values import (
+    NONE,
+    ApiObject,
+    Call,
+    Dict,
+    Function,
+    List,
+    Method,
+    Partial,
+    Tuple,
+    contents,
+)
+from bnlint.trace import Run, TrainStep
+
+
+def _tape(machine: Machine, call: Call) -> Value:
+    made = ApiObject("tf.GradientTape", call.site)
+    made.enter = lambda: made
+    return made
+
+
+def _gradient(machine: Machine, call: Call) -> Value:
+    loss = call.get(0, "target") or Unknown("loss")
+    variables = call.get(1, "sources") or Unknown("sources")
+    made = _node_of(machine, loss, call)
+    return machine.node("gradients", (made,), call.site, loss=made, variables=variables, tape=True)
+
+
+def _node_of(machine: Machine, value: Value, call: Call) -> Node:
+    value = machine.settle(value)
+    return value if isinstance(value, Node) else machine.node("loss", contents((value,)), call.site)
+
+
+def _optimizer(machine: Machine, call: Call) -> Value:
+    made = ApiObject("keras.Optimizer", call.site)
+    made.slots["given"] = Tuple(call.values())
+    return made
+
+
+def _apply(machine: Machine, call: Call) -> Value:
+    pairs = contents(call.values())
+    found = [
+        value
+        for value in sources(pairs)
+        if isinstance(value, Node) and value.op == "gradients" and value.attrs.get("tape")
+    ]
+    if not found:
+        return training.HANDLERS["tf.Optimizer.apply_gradients"](machine, call)
+    gradients = max(found, key=lambda node: node.order)
+    return step(machine, call, gradients.attrs["loss"], gradients.attrs["variables"])
+
+
+def _minimize(machine: Machine, call: Call) -> Value:
+    """``minimize`` of a loss that is a function, or that a tape has seen."""
+    loss = call.get(0, "loss") or Unknown("loss")
+    variables = given(call.get(1, "var_list"))
+    callable_ = isinstance(loss, Function | Method | Partial)
+    if not eager(machine) or not (callable_ or "tape" in call.kwargs):
+        return training.HANDLERS["tf.Optimizer.minimize"](machine, call)
+    if callable_:
+        loss = machine.call(loss, [], {}, call.site)
+    return step(machine, call, _node_of(machine, loss, call), variables)
+
+
+def step(machine: Machine, call: Call, loss: Node, variables: Value | None) -> Value:
+    """A train step that happens here."""
+    if isinstance(variables, Function | Method):
+        variables = machine.call(variables, [], {}, call.site)
+    node = machine.node("train", (loss,), call.site, variables=variables)
+    listed, partial = _listed(machine, variables)
+    made = TrainStep(
+        machine.context(call.site), machine.tick(), node, "tf.GradientTape", loss, variables, True, listed,
+        eager=True, partial=partial,
+    )  # fmt: skip
+    node.attrs["step"] = made
+    machine.emit(made)
+    machine.emit(Run(machine.context(call.site), machine.tick(), "tf.GradientTape", (node,)))
+    return NONE
+
+
+def _listed(machine: Machine, variables: Value | None) -> tuple[tuple[Node, ...] | None, bool]:
+    value = machine.settle(variables) if variables is not None else None
+    if isinstance(value, List | Tuple | Dict):
+        found = [each for each in contents((value,)) if isinstance(each, Node) and each.op == "variable"]
+        known = len(found) == len(contents((value,)))
+        is_open = isinstance(value, List | Dict) and value.open
+        return tuple(found), is_open or not known
+    return listed_variables(machine, variables), False
+
+
+# -- traced functions and strategies -----------------------------------------------------------------
+
+
+def _function(machine: Machine, call: Call) -> Value:
+    """``tf.function(f)`` is f; with arguments alone it is a decorator."""
+    function = call.get(0, "func")
+    return function if function is not None else ApiObject("tf.function", call.site)
+
+
+def _decorate(machine: Machine, call: Call) -> Value:
+    return call.args[0] if call.args else Unknown("function")
+
+
+def _strategy(machine: Machine, call: Call) -> Value:
+    return ApiObject("tf.distribute.Strategy", call.site)
+
+
+def _scope(machine: Machine, call: Call) -> Value:
+    made = ApiObject("tf.distribute.scope", call.site)
+    made.enter = lambda: made
+    return made
+
+
+def _run(machine: Machine, call: Call) -> Value:
+    function = call.get(0, "fn")
+    if function is None:
+        return Unknown("run")
+    args = machine.settle(call.get(1, "args") or Tuple(()))
+    kwargs = machine.settle(call.get(2, "kwargs") or Dict())
+    if not isinstance(args, Tuple | List):
+        from bnlint.interpreter.calls import call_with_unknowns
+
+        return call_with_unknowns(machine, function, call.site)
+    entries = kwargs.entries() if isinstance(kwargs, Dict) else []
+    named = {str(machine.constant(name)): value for name, value, _ in entries}
+    return machine.call(function, list(args.items), named, call.site)
+
+
+def _reduced(machine: Machine, call: Call) -> Value:
+    return machine.node(call.name, contents(call.values()), call.site)
+
+
+for _name in ("MirroredStrategy", "MultiWorkerMirroredStrategy", "TPUStrategy", "OneDeviceStrategy",
+              "CentralStorageStrategy", "ParameterServerStrategy", "get_strategy",
+              "experimental.MultiWorkerMirroredStrategy", "experimental.TPUStrategy",
+              "experimental.CentralStorageStrategy"):  # fmt: skip
+    HANDLERS[f"tf.distribute.{_name}"] = _strategy
+for _name in ("Adam", "AdamW", "SGD", "RMSprop", "Adagrad", "Adadelta", "Adamax", "Nadam", "Ftrl", "Lion",
+              "LossScaleOptimizer", "Adafactor", "get"):  # fmt: skip
+    HANDLERS[f"keras.optimizers.{_name}"] = _optimizer
+HANDLERS.update(
+    {
+        "tf.GradientTape": _tape,
+        "tf.GradientTape.gradient": _gradient,
+        "keras.Optimizer.apply_gradients": _apply,
+        "keras.Optimizer.apply": _apply,
+        "keras.Optimizer.minimize": _minimize,
+        "tf.function": _function,
+        "tf.function.__call__": _decorate,
+        "tf.distribute.Strategy.scope": _scope,
+        "tf.distribute.Strategy.run": _run,
+        "tf.distribute.Strategy.experimental_run_v2": _run,
+        "tf.distribute.Strategy.reduce": _reduced,
+    }
+)
