@@ -96,7 +96,8 @@ def digests(paths: Iterable[str]) -> dict[str, str]:
 def _digest(path: str) -> str:
     try:
         return hashlib.sha256(Path(os.path.abspath(path)).read_bytes()).hexdigest()
-    except OSError:
+    except (OSError, ValueError):
+        # Of a name that no file can have, too.
         return ""
 
 

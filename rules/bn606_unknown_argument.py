@@ -38,8 +38,8 @@ where the word also reaches functions that may know it, and where no parameter i
 
 ## Confirmed by
 
-`bnlint run`: the program ended with the `TypeError` that names the function and the argument. What the
-function had in other versions is left alone.
+`bnlint run`: the program ended with the `TypeError` that names the function and the argument, or the argument alone
+if the call in that place gives it. What the function had in other versions is left alone.
 
 ## Known limits
 
@@ -107,6 +107,10 @@ _RAISED = re.compile(
     r"TypeError: (?:\w+\.)*?(\w+)(?:\.__init__)?\(\) got an unexpected keyword argument '(\w+)'"
 )
 """What Python says about it: the function and the keyword."""
+_RAISED_SOMEWHERE = re.compile(
+    r"TypeError: (?:Got an unexpected keyword argument|\('Keyword argument not understood:',) '(\w+)'"
+)
+"""What the operations of TensorFlow and the layers of Keras say about it: the keyword alone."""
 
 
 class UnknownArgument(Rule):
@@ -143,17 +147,32 @@ class UnknownArgument(Rule):
 
     def confirm(self, observed: Observed) -> Iterator[Finding]:
         """Report the call that ended the program."""
-        found = _RAISED.search(observed.error) if observed.ended == "exception" else None
-        if found is None or observed.error_site is None:
+        if observed.ended != "exception" or observed.error_site is None:
             return
-        function, word = found.groups()
-        apis = [api for api in _CHECKED if api.rpartition(".")[2] == function]
+        function, word = _refused(observed.error, observed.error_site)
+        apis = [api for api in _CHECKED if api.endswith(f".{function}")]
         if apis and not any(word in _CHECKED[api].split() or word in _ELSEWHERE.get(api, ()) for api in apis):
+            name = function.rpartition(".")[2]
             yield self.finding(
                 observed.error_site,
-                f"`{function}` has no argument `{word}`: the call raised `TypeError`, which ended the program",
+                f"`{name}` has no argument `{word}`: the call raised `TypeError`, which ended the program",
                 (Step(observed.error_site, f"`{word}` arrived here"),),
             )
+
+
+def _refused(error: str, site: Location) -> tuple[str, str]:
+    """The function and the keyword of a call that raised ``TypeError``; empty if they are not known."""
+    from bnlint.runtime.surroundings import call_at
+
+    found = _RAISED.search(error)
+    if found is not None:
+        return found.group(1), found.group(2)
+    found = _RAISED_SOMEWHERE.search(error)
+    call = call_at(site) if found is not None else None
+    if found is None or call is None or not any(each.arg in (found.group(1), None) for each in call.keywords):
+        return "", ""
+    # The module tells functions of one name from each other.
+    return ".".join(ast.unparse(call.func).split(".")[-2:]), found.group(1)
 
 
 def _fix(argument: Argument, word: str, meant: str | None, trace: Trace) -> Fix:

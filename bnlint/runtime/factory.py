@@ -15,6 +15,8 @@ import subprocess
 import sys
 import tempfile
 import time
+import zipfile
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -65,6 +67,8 @@ def verify_factory(order: Order, progress: Callable[[str], None] | None = None) 
     _parse_target(order.target)
     for shape in order.inputs:
         parse_input(shape)
+    if order.inputs and order.npz:
+        raise UserError("Give the probe batch by --input or by --npz, not by both.")
     for path, what in ((order.npz, "data"),):
         if path is not None and not os.path.isfile(path):
             raise UserError(f"There is no file {path} with {what}. Check the path.")
@@ -185,6 +189,8 @@ def _verify(order: Order) -> Verification:
 
 
 def _need(framework: str | None) -> None:
+    from bnlint.runtime.exceptions import short
+
     for name in {"keras": ("tensorflow", "keras"), "tf-keras": ("tensorflow", "tf_keras")}.get(
         framework or "", ("tensorflow",)
     ):
@@ -195,6 +201,8 @@ def _need(framework: str | None) -> None:
                 f"Verifying a model needs {name.replace('_', '-')}, which cannot be imported here. Install it with: "
                 'pip install "bnlint[runtime]"'
             ) from error
+        except Exception as error:  # a framework may refuse its own configuration
+            raise UserError(f"{name.replace('_', '-')} cannot be imported: {short(error)}.") from error
 
 
 def _parse_target(target: str) -> tuple[str, str]:
@@ -209,7 +217,7 @@ def _parse_target(target: str) -> tuple[str, str]:
 
 
 def _factory(target: str) -> Callable[[], Any]:
-    from bnlint.runtime.subject import short
+    from bnlint.runtime.exceptions import short
 
     module, name = _parse_target(target)
     try:
@@ -244,7 +252,7 @@ def _similar(name: str, known: Sequence[str]) -> str:
 
 def _call(factory: Callable[[], Any], target: str) -> Any:
     from bnlint.runtime.backends.parts import is_model_part
-    from bnlint.runtime.subject import short
+    from bnlint.runtime.exceptions import short
 
     if is_model_part(factory):
         # An object that is a model already, made when its module was imported.
@@ -261,14 +269,16 @@ def _call(factory: Callable[[], Any], target: str) -> Any:
         raise UserError(f"{target} raised {short(error)}{_where(error)}.") from error
     if not is_model_part(model):
         raise UserError(
-            f"{target} returned {_a(type(model).__name__)}, which is not a model. It must return a Keras model or a "
+            f"{target} returned {_what(model)}, which is not a model. It must return a Keras model or a "
             "tf.Module."
         )
     return model
 
 
-def _a(name: str) -> str:
-    return "None" if name == "NoneType" else f"a {name}"
+def _what(value: Any) -> str:
+    if isinstance(value, type):
+        return f"the class {value.__name__}"
+    return "None" if value is None else f"a {type(value).__name__}"
 
 
 def _where(error: BaseException) -> str:
@@ -409,8 +419,16 @@ def _from_file(path: str, model: Any) -> tuple[Any, Any]:
 
     try:
         with numpy.load(path, allow_pickle=False) as file:
-            data = {name: file[name] for name in file.files} if hasattr(file, "files") else {}
-    except (OSError, ValueError, EOFError, AttributeError) as error:
+            data = {name: file[name] for name in file.files}
+    except (
+        OSError,
+        ValueError,
+        EOFError,
+        AttributeError,
+        TypeError,
+        zipfile.BadZipFile,
+        zlib.error,
+    ) as error:
         raise UserError(
             f"{path} is not a file of numpy.savez() that holds arrays of numbers ({type(error).__name__})."
         ) from error
@@ -425,7 +443,7 @@ def _from_file(path: str, model: Any) -> tuple[Any, Any]:
 
 
 def _load(model: Any, path: str, inputs: Any) -> None:
-    from bnlint.runtime.subject import short
+    from bnlint.runtime.exceptions import short
 
     if not os.path.exists(path) and not os.path.exists(f"{path}.index"):
         raise UserError(f"There is no checkpoint {path}. Check the path.")

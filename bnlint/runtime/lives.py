@@ -65,12 +65,12 @@ class Life:
     @property
     def began_fresh(self) -> bool:
         """Whether the statistics had initial values when they were first seen: they come from no checkpoint."""
-        return _are_initial(self.layer.initial_mean, self.layer.initial_variance)
+        return are_initial(self.layer.initial_mean, self.layer.initial_variance)
 
     @property
     def is_fresh(self) -> bool:
         """Whether they are so to the end."""
-        return self.began_fresh and _are_initial(self.layer.last_mean, self.layer.last_variance)
+        return self.began_fresh and are_initial(self.layer.last_mean, self.layer.last_variance)
 
     @property
     def over_batch(self) -> bool:
@@ -118,13 +118,14 @@ def many(count: int, noun: str) -> str:
     return f"{count:,} {noun}" + ("" if count == 1 else "s")
 
 
-def _differ(one: Figures | None, other: Figures | None) -> bool:
-    return one is not None and other is not None and one != other
-
-
-def _are_initial(mean: Figures | None, variance: Figures | None) -> bool:
+def are_initial(mean: Figures | None, variance: Figures | None) -> bool:
+    """Whether moving statistics are those of a layer that was just made."""
     # The averages of ``tf.train.ExponentialMovingAverage`` are all zeros at first.
     return _all_are(mean, 0.0) and (_all_are(variance, 1.0) or _all_are(variance, 0.0))
+
+
+def _differ(one: Figures | None, other: Figures | None) -> bool:
+    return one is not None and other is not None and one != other
 
 
 def _all_are(figures: Figures | None, value: float) -> bool:

@@ -37,6 +37,10 @@ class Purpose(enum.Enum):
     UNKNOWN = "unknown"
 
 
+METHODS_THAT_EVALUATE = ("evaluate", "predict", "test_on_batch", "predict_on_batch")
+"""Of a Keras model."""
+
+
 @dataclass(slots=True)
 class Figures:
     """A vector in short: its mean, its extremes, and its first values (at most 8), over the channels."""
@@ -202,9 +206,9 @@ class Observed:
     ended: str = ""
     """How the script ended if not by itself: ``timeout``, ``memory``, ``max-steps``, ``exception``, ``signal 9`` …"""
     error: str = ""
-    """The exception that ended it, as the last line of a traceback."""
+    """The exception that ended it: its type and the first line that tells something."""
     error_site: Location | None = None
-    """The innermost line of the user's code in its traceback."""
+    """The innermost place of the user's code in its traceback."""
     seconds: float = 0.0
     notes: list[str] = field(default_factory=list)
     """Sentences about what could not be observed, and why."""

@@ -54,6 +54,7 @@ class Outcome:
 
     check: int
     layer: str
+    """Its key; ``Verification.name`` is what the user calls it."""
     verdict: Verdict
     cause: str
     """One sentence."""
@@ -85,6 +86,11 @@ class Verification:
         """The outcomes of one of the twelve checks."""
         return [outcome for outcome in self.outcomes if outcome.check == check]
 
+    def name(self, outcome: Outcome) -> str:
+        """What an outcome is about, as the user calls it."""
+        names = {figures.layer.key: figures.layer.name for figures in self.layers}
+        return names.get(outcome.layer) or outcome.layer or "the model"
+
     def verdict(self, check: int) -> Verdict:
         """The worst outcome of a check over all layers; SKIP only if there is nothing else."""
         found = {outcome.verdict for outcome in self.of(check)}
@@ -95,7 +101,7 @@ class Verification:
         """Raise AssertionError, with one line for each failed check, unless all is well."""
         if not self.ok:
             lines = [
-                f"{outcome.layer or 'the model'}: {TITLES[outcome.check]}: {outcome.cause}"
+                f"{self.name(outcome)}: {TITLES[outcome.check]}: {outcome.cause}"
                 for outcome in self.failures()
             ]
             raise AssertionError("\n".join(lines) or "No check could be made.")
@@ -110,7 +116,7 @@ class Verification:
                 told = [outcome for outcome in told if outcome.verdict in (Verdict.FAIL, Verdict.WARN)]
             for outcome in told:
                 code = f" [{outcome.rule}]" if outcome.rule else ""
-                lines.append(f"     {outcome.layer or 'the model'}: {outcome.cause}{code}")
+                lines.append(f"     {self.name(outcome)}: {outcome.cause}{code}")
         return "\n".join([*lines, *self.notes])
 
 

@@ -195,19 +195,8 @@ def refuse_bad_numbers(name: str, values: Array) -> None:
         as_float = values.astype(numpy.float32) if values.dtype.name == "bfloat16" else values
         bad = int((~numpy.isfinite(as_float)).sum())
         if bad:
-            kinds = "NaN" if numpy.isnan(as_float).any() else "infinite"
+            values_are = "1 value that is" if bad == 1 else f"{bad:,} values that are"
             raise UserError(
-                f"The {name} holds {bad:,} values that are {kinds} or not finite; every statistic of it would be, "
-                "too. Remove those samples."
+                f"The {name} holds {values_are} NaN or infinite; every statistic of it would be, too. Remove those "
+                "samples."
             )
-
-
-def short(error: BaseException) -> str:
-    """An exception in a line: its type and what it says first."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    noise = ("Exception encountered when calling", "Arguments received by")
-    told = [line for line in lines if not line.startswith(noise)] or lines
-    text = told[0] if told else ""
-    # Frameworks put their words between colours.
-    text = text.replace("\x1b[1m", "").replace("\x1b[0m", "")
-    return f"{type(error).__name__}: {text[:300]}" if text else type(error).__name__

@@ -5,6 +5,7 @@ It is read from the source by the indentation of ``def`` and ``class``, which wo
 
 from __future__ import annotations
 
+import ast
 import functools
 import re
 from collections.abc import Iterable, Iterator
@@ -33,6 +34,15 @@ def text(place: Location) -> str:
     """The whole lines of a place."""
     lines = _lines(place.path) if place.cell is None else ()
     return "\n".join(lines[place.line - 1 : place.end_line])
+
+
+def call_at(place: Location) -> ast.Call | None:
+    """The call that is written in a place; None if it is something else, or more than a call."""
+    try:
+        found = ast.parse(_part(place), mode="eval").body
+    except (SyntaxError, ValueError):
+        return None
+    return found if isinstance(found, ast.Call) else None
 
 
 def sign_of_evaluation(places: Iterable[Location]) -> str:
@@ -86,6 +96,6 @@ def _lines(path: str) -> tuple[str, ...]:
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
             return tuple(file.read().splitlines())
-    except OSError:
+    except (OSError, ValueError):
         # The source may be elsewhere by now; what is not known is no evidence.
         return ()

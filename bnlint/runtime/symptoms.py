@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from bnlint.findings import Location, Step
 from bnlint.phase import deliberate
 from bnlint.runtime.lives import Life, Seen, lives, many, place_of, somewhere
-from bnlint.runtime.observed import CheckpointSeen, Mode, Observed, Purpose, RunSeen
+from bnlint.runtime.observed import METHODS_THAT_EVALUATE, CheckpointSeen, Mode, Observed, Purpose, RunSeen
 from bnlint.runtime.surroundings import all_names, sign_of_evaluation, text
 from bnlint.words import META_LEARNING
 
@@ -214,7 +214,7 @@ def evidence(seen: Seen, observed: Observed) -> str:
     """Why a run that changes no weights is an evaluation and no look at the training; empty if that is in doubt."""
     run, training = seen.run, observed.training()
     declares = run.api.rpartition(".")[2]
-    if declares in ("evaluate", "predict"):
+    if declares in METHODS_THAT_EVALUATE:
         return f"`{declares}` says so"
     sign = sign_of_evaluation(_places(run))
     if sign and not any(sign_of_evaluation(_places(other)) == sign for other in training):

@@ -11,7 +11,7 @@ from bnlint.runtime.checks import outcomes
 from bnlint.runtime.checks.case import inference_mode, train_mode
 from bnlint.runtime.checks.convergence import limit_error
 from bnlint.runtime.differences import same_bits, sample_error
-from bnlint.runtime.evidence import Alone, Evidence, gather
+from bnlint.runtime.measurements import Alone, Measurements, measure
 from bnlint.runtime.observed import LayerFigures, LayerSeen, Mode, Passage
 from bnlint.runtime.oracle import (
     Array,
@@ -73,8 +73,9 @@ def make_subject(model: Any, batch: Any = None, **more: Any) -> Subject:
         made: Subject | None = _backend(backend).subject(model, batch, given)
         if made is not None:
             return made
+    what = f"The class {model.__name__}" if isinstance(model, type) else type(model).__name__
     raise UserError(
-        f"{type(model).__name__} is not a model that bnlint can verify. Give a Keras model, a tf.Module, a "
+        f"{what} is not a model that bnlint can verify. Give a Keras model, a tf.Module, a "
         "tf.compat.v1.Session with feeds, or a pair of functions (train, infer)."
     )
 
@@ -98,55 +99,57 @@ def examine(subject: Subject) -> Verification:
             "The model has no normalisation layer that keeps moving statistics, so there is nothing to verify."
         )
     with numpy.errstate(all="ignore"):
-        evidence = gather(subject)
-        verification = Verification(list(outcomes(evidence)), [], [*subject.notes])
-        verification.outcomes.extend(_poor_batch(subject, evidence))
-        verification.layers = [_figures(norm, evidence, verification.outcomes) for norm in evidence.norms]
+        measurements = measure(subject)
+        verification = Verification(list(outcomes(measurements)), [], [*subject.notes])
+        verification.outcomes.extend(_poor_batch(subject, measurements))
+        verification.layers = [
+            _figures(norm, measurements, verification.outcomes) for norm in measurements.norms
+        ]
     return verification
 
 
-def _poor_batch(subject: Subject, evidence: Evidence) -> list[Outcome]:
+def _poor_batch(subject: Subject, measurements: Measurements) -> list[Outcome]:
     """What makes the batch a poor probe."""
     import numpy
 
     if subject.examples < EXAMPLES:
         cause = f"the batch has {subject.examples} of the at least {EXAMPLES} samples that a probe needs"
         return [Outcome(1, "", Verdict.WARN, cause)]
-    for application in evidence.train.applications[:1]:
+    for application in measurements.train.applications[:1]:
         x = numpy.asarray(application.x, numpy.float64)
         if len(x) > 1 and numpy.ptp(x, axis=0).max() == 0:
             return [Outcome(1, "", Verdict.WARN, "all samples of the batch are the same for the first layer")]
     return []
 
 
-def _figures(norm: Norm, evidence: Evidence, found: list[Outcome]) -> LayerFigures:
+def _figures(norm: Norm, measurements: Measurements, found: list[Outcome]) -> LayerFigures:
     seen = norm.seen
-    stored = evidence.stored.get(norm.key)
+    stored = measurements.stored.get(norm.key)
     figures = LayerFigures(seen)
-    mine = [outcome.verdict for outcome in found if outcome.layer == seen.name]
+    mine = [outcome.verdict for outcome in found if outcome.layer == norm.key]
     for verdict in (Verdict.FAIL, Verdict.WARN, Verdict.PASS):
         if verdict in mine:
             figures.verdict = verdict.value
             break
-    trained, inferred = evidence.train.of(norm.key), evidence.infer.of(norm.key)
+    trained, inferred = measurements.train.of(norm.key), measurements.infer.of(norm.key)
     if trained:
-        moved = _moved(evidence.before.get(norm.key), evidence.after.get(norm.key))
-        figures.train = _passage(norm, train_mode(evidence, norm), trained[0].examples, moved)
+        moved = _moved(measurements.before.get(norm.key), measurements.after.get(norm.key))
+        figures.train = _passage(norm, train_mode(measurements, norm), trained[0].examples, moved)
         batch = trained[0].batch
         if moved and batch is not None and len(trained) == 1:
             figures.train.momentum = measured_momentum(
-                evidence.before[norm.key][0], evidence.after[norm.key][0], batch.mean
+                measurements.before[norm.key][0], measurements.after[norm.key][0], batch.mean
             )
         _fill(seen, batch, stored)
-        _sample(figures, norm, evidence, stored)
+        _sample(figures, norm, measurements, stored)
     if inferred:
-        moved = _moved(evidence.infer_before.get(norm.key), evidence.infer_after.get(norm.key))
-        figures.inference = _passage(norm, inference_mode(evidence, norm), inferred[0].examples, moved)
-    if inferred and not isinstance(evidence.single, str):
-        apart = evidence.single.of(norm.key)
+        moved = _moved(measurements.infer_before.get(norm.key), measurements.infer_after.get(norm.key))
+        figures.inference = _passage(norm, inference_mode(measurements, norm), inferred[0].examples, moved)
+    if inferred and not isinstance(measurements.single, str):
+        apart = measurements.single.of(norm.key)
         pairs = zip(inferred, apart, strict=False)
         figures.independence = max((sample_error(norm, one, other) for one, other in pairs), default=None)
-    alone = evidence.alone.get(norm.key)
+    alone = measurements.alone.get(norm.key)
     if isinstance(alone, Alone):
         kept = measured_momentum(alone.away[0], alone.nearer[0], alone.batch.mean)
         if kept is not None and abs(kept) < 1:
@@ -184,15 +187,15 @@ def _fill(seen: LayerSeen, batch: Any, stored: Any) -> None:
         seen.last_mean, seen.last_variance = seen.initial_mean, seen.initial_variance
 
 
-def _sample(figures: LayerFigures, norm: Norm, evidence: Evidence, stored: Any) -> None:
+def _sample(figures: LayerFigures, norm: Norm, measurements: Measurements, stored: Any) -> None:
     """Training and inference outputs of the same input, for the picture."""
     import numpy
 
-    application = evidence.train.of(norm.key)[0]
+    application = measurements.train.of(norm.key)[0]
     y = numpy.asarray(application.y, numpy.float64)
     if stored is None or norm.why_not or not numpy.isfinite(y).all() or y.size == 0:
         return
-    modes = {judgement.mode for judgement in inference_mode(evidence, norm)}
+    modes = {judgement.mode for judgement in inference_mode(measurements, norm)}
     if modes == {Mode.BATCH}:
         other = y
     else:

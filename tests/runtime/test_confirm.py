@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -117,6 +118,8 @@ def codes(seen: Observed) -> list[str]:
 
 STILL = {"moved": False}
 FED, FED_OFF = {"is_training": "True"}, {"is_training": "False"}
+OPERATION = "TypeError: Got an unexpected keyword argument '{}'"
+LAYER = "TypeError: ('Keyword argument not understood:', '{}')"
 SAVES = CheckpointSeen(at(SAVED), "tf.train.Saver", writes=True)
 READS = CheckpointSeen(at(SAVED), "tf.train.Saver", writes=False)
 
@@ -575,3 +578,34 @@ def test_a_place_that_is_not_known_is_the_beginning_of_the_script() -> None:
     nowhere = observed([layer(site=None, **STILL)], train(stays(), step=None, site=None))
     (finding,) = confirmed(nowhere)
     assert (finding.location.path, finding.location.line) == ("train.py", 1)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "function"),
+    [
+        ("tf.nn.batch_normalization(x, epsilon=1e-3)", OPERATION.format("epsilon"), "batch_normalization"),
+        (
+            "nn.batch_normalization(  # a\n x,\n epsilon=1e-3)",
+            OPERATION.format("epsilon"),
+            "batch_normalization",
+        ),
+        ("tf.layers.BatchNormalization(decay=0.9)", LAYER.format("decay"), "BatchNormalization"),
+        ("tf.layers.BatchNormalization(**options)", LAYER.format("decay"), "BatchNormalization"),
+        # Some function of that name has the parameter, or the place is no call with that word.
+        ("batch_normalization(x, epsilon=1e-3)", OPERATION.format("epsilon"), ""),
+        ("tf.layers.BatchNormalization(momentum=0.9)", LAYER.format("momentum"), ""),
+        ("tf.layers.BatchNormalization()", LAYER.format("decay"), ""),
+        ("tf.layers.Dense(decay=0.9)", LAYER.format("decay"), ""),
+        ("x + tf.layers.BatchNormalization(decay=0.9)", LAYER.format("decay"), ""),
+    ],
+)
+def test_a_keyword_is_told_by_the_line_if_the_error_names_no_function(
+    tmp_path: Path, call: str, error: str, function: str
+) -> None:
+    (tmp_path / "own.py").write_text(f"y = {call}\n", "utf-8")
+    lines = call.split("\n")
+    end = len(lines[-1]) + (5 if len(lines) == 1 else 1)
+    site = Location(str(tmp_path / "own.py"), 1, 5, len(lines), end)
+    found = confirmed(observed([], ended="exception", error=error, error_site=site))
+    assert [finding.code for finding in found] == ["BN606"] * bool(function)
+    assert all(f"`{function}` has no argument" in finding.message for finding in found)

@@ -317,6 +317,15 @@ STEPS = """
             optimizer.apply_gradients(zip(total, model.trainable_variables))
     added_up()
 
+    def by_name():
+        model, optimizer = net("named", 1), keras.optimizers.SGD(1e-3)
+        for _ in range(3):
+            with tf.GradientTape() as tape:
+                loss = tf.reduce_mean((model(X, training=True) - Y) ** 2)
+            gradients = tape.gradient(target=loss, sources=model.trainable_variables)
+            optimizer.apply_gradients(grads_and_vars=zip(gradients, model.trainable_variables))
+    by_name()
+
     def by_hand():
         model = net("hand", 1)
         model(X)
@@ -392,6 +401,11 @@ STEPS = """
     many = net("many", 1)
     many.compile("sgd", "mse", steps_per_execution=3)
     many.fit(X, Y, batch_size=8, epochs=2, verbose=0)
+    batches = net("batches", 1)
+    batches.compile("sgd", "mse")
+    batches.train_on_batch(X, Y)
+    batches.test_on_batch(X, Y)
+    batches.predict_on_batch(X)
     many.save_weights("many.weights.h5")
     many.load_weights("many.weights.h5")
 """
@@ -423,6 +437,8 @@ def test_steps(tmp_path: Path, legacy: bool) -> None:
     assert passage.updates == 4 and seen.runs("added", train)[0].count == 3
     assert passage.momentum == pytest.approx(0.99, abs=1e-4)
 
+    assert [run.count for run in seen.runs("named", train)] == [3]
+
     (run,) = seen.runs("hand", train)
     assert run.count == 4 and "gradients" in run.reasons[0]
     assert not seen.runs("salient", train) and not seen.runs("salient", Purpose.EVALUATE)
@@ -439,8 +455,10 @@ def test_steps(tmp_path: Path, legacy: bool) -> None:
     assert seen.layer("scaling").site and seen.layer("scaling").site.line == seen.line("# the module")
 
     assert [run.count for run in seen.runs("many", train)] == [16]
+    apis = [run.api.rpartition(".")[2] for run in seen.runs("batches", Purpose.EVALUATE)]
+    assert apis == ["test_on_batch", "predict_on_batch"]
     assert [checkpoint.writes for checkpoint in seen.observed.checkpoints] == [True, False]
-    assert seen.observed.train_steps == 5 + 10 + 3 + 4 + 4 + 4 + 4 + 16
+    assert seen.observed.train_steps == 5 + 10 + 3 + 3 + 4 + 4 + 4 + 4 + 16 + 1
     assert seen.findings() == set() and seen.code == 0
 
 

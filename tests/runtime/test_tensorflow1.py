@@ -423,3 +423,40 @@ def test_a_graph_read_from_a_file_and_runs_by_name(tmp_path: Path) -> None:
     assert training.momentum == pytest.approx(0.9, abs=1e-3)
     (evaluation,) = [each for each in seen.passages("batch_normalization", Purpose.EVALUATE) if each.samples]
     assert (evaluation.mode, evaluation.moved) == (Mode.MOVING, False)
+
+
+BRANCHES = """
+    import numpy as np
+    import tensorflow
+
+    tf = tensorflow.compat.v1
+    tf.disable_eager_execution()
+
+    def norm(x, training):
+        return tf.layers.batch_normalization(x, training=training, name="bn", reuse=tf.AUTO_REUSE)
+
+    x = tf.placeholder(tf.float32, [None, 4])
+    phase = tf.placeholder(tf.bool)
+    norm(x, False)
+    y = tf.cond(phase, lambda: norm(x, True), lambda: norm(x, False))
+    step = tf.train.GradientDescentOptimizer(0.01).minimize(tf.reduce_mean(tf.layers.dense(y, 1) ** 2))
+    data = np.random.RandomState(0).randn(50, 4)
+    with tf.Session() as sess:
+        sess.run(tf.global_variables_initializer())
+        for _ in range(3):
+            sess.run(step, {x: data, phase: True})
+    tf.nn.batch_normalization(  # wrong
+        x, 0.0, 1.0, None, None, epsilon=1e-3)
+"""
+
+
+def test_a_layer_in_a_branch_is_no_second_one_and_a_wrong_call_fails_as_it_does_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TF_USE_LEGACY_KERAS", "1")
+    seen = observe(tmp_path, BRANCHES, fails=True)
+    assert [layer.name for layer in seen.observed.layers] == ["bn"]
+    assert seen.observed.error == "TypeError: Got an unexpected keyword argument 'epsilon'"
+    assert [(finding["code"], finding["line"]) for finding in seen.report["findings"]] == [
+        ("BN606", line_of(BRANCHES, "# wrong"))
+    ]

@@ -71,9 +71,12 @@ def run(arguments: argparse.Namespace) -> int:
         progress.close()
     if arguments.html:
         from bnlint.findings import Report
+        from bnlint.registry import rules
+        from bnlint.rule import describe
         from bnlint.runtime.pages import page
 
-        _write(arguments.html, page.render(verification, Report(), title=arguments.target))
+        report = Report(rules=tuple(map(describe, rules())))
+        _write(arguments.html, page.render(verification, report, title=arguments.target))
     if arguments.output_format == "json":
         from bnlint.runtime.pages import document
 

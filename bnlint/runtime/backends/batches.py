@@ -48,7 +48,12 @@ class Batch:
                 "The batch has no first axis that counts samples. Give an array of at least 8 samples."
             )
         if targets is not None:
-            targets = mapped(lambda value: _array(value, "targets"), targets)
+            targets = mapped(lambda value: _array(value, "array of targets"), targets)
+            others = {len(value) if value.ndim else 0 for value in arrays(targets)} - {examples}
+            if others:
+                raise UserError(
+                    f"The batch has {examples} samples, and there are targets for {others.pop()}."
+                )
         return Batch(inputs, targets, examples)
 
 

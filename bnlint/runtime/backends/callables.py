@@ -15,9 +15,10 @@ from typing import Any
 
 from bnlint.errors import UserError
 from bnlint.runtime.backends.batches import Batch, arrays, take
+from bnlint.runtime.exceptions import short
 from bnlint.runtime.observed import LayerSeen
 from bnlint.runtime.oracle import Array, batch_statistics
-from bnlint.runtime.subject import Application, CannotRun, Norm, Pass, RoundTrip, short
+from bnlint.runtime.subject import Application, CannotRun, Norm, Pass, RoundTrip
 
 _KEY = "the functions"
 _OPTIONS = ("statistics", "set_statistics", "gamma", "beta", "epsilon", "momentum", "axis")

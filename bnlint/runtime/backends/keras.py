@@ -25,8 +25,9 @@ from bnlint.runtime.backends.hooks import (
 from bnlint.runtime.backends.parts import Part, find, framework, is_model_part, parts, read
 from bnlint.runtime.backends.restore import Random, Snapshot
 from bnlint.runtime.backends.roundtrip import round_trip
+from bnlint.runtime.exceptions import short
 from bnlint.runtime.oracle import Array
-from bnlint.runtime.subject import Application, CannotRun, Norm, Pass, RoundTrip, short
+from bnlint.runtime.subject import Application, CannotRun, Norm, Pass, RoundTrip
 
 _PHASES = ("training", "is_training", "train", "is_train", "phase", "phase_train")
 _DRAWING = ("Dropout", "Noise", "Random")

@@ -184,7 +184,7 @@ def find(root: Any) -> list[Part]:
     found: list[Part] = []
     names: dict[str, int] = {}
     for path, thing in parts(root):
-        part = _keras(thing) or _kept(thing)
+        part = batch_norm(thing) or hand_written(thing)
         if part is None:
             continue
         name = str(getattr(thing, "name", "") or path or type(thing).__name__)
@@ -214,7 +214,8 @@ def _keras_norm(thing: Any) -> str:
     return ""
 
 
-def _keras(layer: Any) -> Part | None:
+def batch_norm(layer: Any) -> Part | None:
+    """The batch norm of Keras; None if it is something else, or not built yet."""
     framework = _keras_norm(layer)
     mean, variance = getattr(layer, "moving_mean", None), getattr(layer, "moving_variance", None)
     if not framework or mean is None or variance is None:
@@ -255,8 +256,8 @@ def _keras(layer: Any) -> Part | None:
     )
 
 
-def _kept(thing: Any) -> Part | None:
-    """A layer that is known by the pair of variables it keeps."""
+def hand_written(thing: Any) -> Part | None:
+    """A layer that is known by the pair of variables it keeps; None if it keeps none."""
     if type(thing).__module__.startswith(("keras.", "tf_keras.", "tensorflow.")):
         return None
     variables = {name: value for name, value in vars(thing).items() if _is_statistic(value)}

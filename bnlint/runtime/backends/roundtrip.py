@@ -10,8 +10,9 @@ from typing import Any
 
 from bnlint.runtime.backends.parts import Part, find, parts, read, write
 from bnlint.runtime.backends.restore import Snapshot
+from bnlint.runtime.exceptions import short
 from bnlint.runtime.oracle import Array
-from bnlint.runtime.subject import CannotRun, RoundTrip, short
+from bnlint.runtime.subject import CannotRun, RoundTrip
 
 _OWN = ("keras.", "tf_keras.", "tensorflow.")
 

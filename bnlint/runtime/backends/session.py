@@ -13,9 +13,10 @@ from typing import Any
 from bnlint.errors import UserError
 from bnlint.runtime.backends.batches import arrays
 from bnlint.runtime.backends.graph import GraphNorm, GraphNorms, ancestors
+from bnlint.runtime.exceptions import short
 from bnlint.runtime.observed import LayerSeen
 from bnlint.runtime.oracle import Array, batch_statistics
-from bnlint.runtime.subject import Application, CannotRun, Norm, Pass, RoundTrip, refuse_bad_numbers, short
+from bnlint.runtime.subject import Application, CannotRun, Norm, Pass, RoundTrip, refuse_bad_numbers
 
 _OPTIONS = ("train_feed", "inference_feed", "outputs", "train_op", "train_outputs", "saver")
 _RANDOM = ("Random", "StatelessRandom", "Multinomial", "ParameterizedTruncatedNormal")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from bnlint.runtime.checks import convergence, formulas, movement, whole
 from bnlint.runtime.checks.case import Case
-from bnlint.runtime.evidence import Evidence
+from bnlint.runtime.measurements import Measurements
 from bnlint.runtime.oracle import Outcome
 
 _IN_ORDER = (
@@ -26,13 +26,13 @@ _IN_ORDER = (
 """The order matters: what a check finds out may make another one moot."""
 
 
-def outcomes(evidence: Evidence) -> Iterator[Outcome]:
+def outcomes(measurements: Measurements) -> Iterator[Outcome]:
     """The verdicts, layer by layer in the order of the layers."""
-    converged = evidence.converged
-    divergence = None if isinstance(converged, str) else convergence.first_divergence(evidence, converged)
-    for norm in evidence.norms:
-        case = Case(norm, evidence, divergence, set())
-        if not evidence.train.of(norm.key) and not evidence.infer.of(norm.key):
+    converged = measurements.converged
+    divergence = None if isinstance(converged, str) else convergence.first_divergence(measurements, converged)
+    for norm in measurements.norms:
+        case = Case(norm, measurements, divergence, set())
+        if not measurements.train.of(norm.key) and not measurements.infer.of(norm.key):
             for check in range(1, 13):
                 yield case.skipped(check, "the layer ran neither in the training step nor in the inference")
             continue

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from bnlint.runtime.evidence import Alone, Evidence
+from bnlint.runtime.measurements import Alone, Measurements
 from bnlint.runtime.observed import Mode
 from bnlint.runtime.oracle import (
     Array,
@@ -25,7 +25,7 @@ class Case:
     """One layer, what is known of it, and which checks it has failed so far."""
 
     norm: Norm
-    evidence: Evidence
+    measurements: Measurements
     divergence: tuple[str, float, float] | None
     """The first layer whose input is different in inference; see ``first_divergence``."""
     failed: set[int]
@@ -39,15 +39,15 @@ class Case:
         self, check: int, cause: str, measured: float | None = None, tolerance: float | None = None
     ) -> Outcome:
         """The check passed."""
-        return Outcome(check, self.norm.seen.name, Verdict.PASS, cause, "", measured, tolerance)
+        return Outcome(check, self.key, Verdict.PASS, cause, "", measured, tolerance)
 
     def warned(self, check: int, cause: str, rule: str = "", measured: float | None = None) -> Outcome:
         """The check has a doubt."""
-        return Outcome(check, self.norm.seen.name, Verdict.WARN, cause, rule, measured)
+        return Outcome(check, self.key, Verdict.WARN, cause, rule, measured)
 
     def skipped(self, check: int, cause: str) -> Outcome:
         """The check could not be made, and why."""
-        return Outcome(check, self.norm.seen.name, Verdict.SKIP, cause)
+        return Outcome(check, self.key, Verdict.SKIP, cause)
 
     def fails(
         self,
@@ -59,17 +59,17 @@ class Case:
     ) -> Outcome:
         """The check failed; later ones may ask for that."""
         self.failed.add(check)
-        return Outcome(check, self.norm.seen.name, Verdict.FAIL, cause, rule, measured, tolerance)
+        return Outcome(check, self.key, Verdict.FAIL, cause, rule, measured, tolerance)
 
 
-def train_mode(evidence: Evidence, norm: Norm) -> list[Judgement]:
+def train_mode(measurements: Measurements, norm: Norm) -> list[Judgement]:
     """With which statistics the layer normalised in the training step, for each application."""
-    return [_judge(norm, application, training=True) for application in evidence.train.of(norm.key)]
+    return [_judge(norm, application, training=True) for application in measurements.train.of(norm.key)]
 
 
-def inference_mode(evidence: Evidence, norm: Norm) -> list[Judgement]:
+def inference_mode(measurements: Measurements, norm: Norm) -> list[Judgement]:
     """The same for the inference."""
-    return [_judge(norm, application, training=False) for application in evidence.infer.of(norm.key)]
+    return [_judge(norm, application, training=False) for application in measurements.infer.of(norm.key)]
 
 
 def _judge(norm: Norm, application: Application, training: bool) -> Judgement:
@@ -131,11 +131,11 @@ def alone_of(case: Case) -> Alone | str:
         return "the layer is declared frozen"
     if not case.norm.seen.has_statistics:
         return "it keeps no moving statistics"
-    if case.evidence.examples < 2:
+    if case.measurements.examples < 2:
         return "the batch has one sample only"
-    if 12 in case.failed and not is_usable(case.evidence.train.of(case.key)):
+    if 12 in case.failed and not is_usable(case.measurements.train.of(case.key)):
         return "its input is not finite"
-    return case.evidence.alone.get(case.key, "the layer was not looked at alone")
+    return case.measurements.alone.get(case.key, "the layer was not looked at alone")
 
 
 def why_no_batch(case: Case, applications: list[Application], what: str) -> str:
@@ -144,7 +144,7 @@ def why_no_batch(case: Case, applications: list[Application], what: str) -> str:
         return f"the layer did not run in the {what}"
     if case.norm.why_not:
         return case.norm.why_not
-    if case.evidence.examples < 2:
+    if case.measurements.examples < 2:
         return "the batch has one sample only, which has no variance over samples"
     if any(application.batch is not None and application.batch.count < 2 for application in applications):
         return "its statistics are those of a single value"

@@ -7,7 +7,7 @@ import math
 from bnlint.runtime.checks.case import Case, alone_of
 from bnlint.runtime.diagnosis import same_statistics
 from bnlint.runtime.differences import same_bits
-from bnlint.runtime.evidence import Alone, Evidence
+from bnlint.runtime.measurements import Alone, Measurements
 from bnlint.runtime.oracle import Outcome, batch_statistics, measured_momentum, statistics_tolerance
 from bnlint.runtime.subject import Norm, Pass
 
@@ -29,7 +29,7 @@ def converges(case: Case) -> Outcome:
     if error > 1:
         cause = f"fed the same data again and again, its moving {what} leads to another than that of the data"
         return case.fails(check, cause, "", error, 1.0)
-    applications = case.evidence.train.of(case.key)
+    applications = case.measurements.train.of(case.key)
     if len(applications) > 1:
         apart, sure, told = same_statistics(case.norm, applications)
         if apart > 1:
@@ -37,7 +37,11 @@ def converges(case: Case) -> Outcome:
                 f"it is applied {len(applications)} times to inputs with different statistics, so that its moving "
                 f"statistics are those of none of them ({told})"
             )
-            return case.fails(check, cause, "", apart, 1.0) if sure else case.warned(check, cause, "", apart)
+            return (
+                case.fails(check, cause, "BN303", apart, 1.0)
+                if sure
+                else case.warned(check, cause, "BN303", apart)
+            )
     # After k steps m^k of the old value are left: until only rounding is.
     steps = 1 if kept <= 0 else math.ceil(math.log(2.0**-24) / math.log(kept)) if kept > 1e-7 else 1
     cause = f"converges to the mean and variance of the data, to rounding within {steps:,} steps"
@@ -82,7 +86,7 @@ def agrees(case: Case) -> Outcome:
     if error > 1:
         cause = "with the statistics of the batch as moving statistics, training and inference outputs still differ"
         return case.fails(check, cause, "", error, 1.0)
-    converged = case.evidence.converged
+    converged = case.measurements.converged
     if isinstance(converged, str):
         return case.skipped(check, converged)
     if case.divergence is not None:
@@ -92,27 +96,27 @@ def agrees(case: Case) -> Outcome:
                 "its input has other statistics in inference than in training: something before it behaves "
                 f"differently (off by {apart:.3g} standard deviations)"
             )
-            if case.evidence.train.random:
+            if case.measurements.train.random:
                 return case.warned(check, f"{cause}, for example dropout", "", apart)
             return case.fails(check, cause, "", apart, sampling)
-        keys = case.evidence.train.ran()
+        keys = case.measurements.train.ran()
         if case.key in keys and keys.index(case.key) > keys.index(key):
-            return case.skipped(check, f"the input of {_name(case.evidence, key)} already differs")
+            return case.skipped(check, f"the input of {_name(case.measurements, key)} already differs")
     return case.passed(check, "with converged statistics, training and inference outputs agree", error, 1.0)
 
 
-def first_divergence(evidence: Evidence, converged: Pass) -> tuple[str, float, float] | None:
+def first_divergence(measurements: Measurements, converged: Pass) -> tuple[str, float, float] | None:
     """The first layer whose input is different in inference although everything before it has converged.
 
     Returns its key, by how much, and what may be a matter of sampling.
     """
     import numpy
 
-    frozen = {norm.key for norm in evidence.norms if norm.frozen}
-    renormalised = {norm.key for norm in evidence.norms if norm.renorm}
-    epsilon = {norm.key: norm.seen.epsilon for norm in evidence.norms}
-    for key in evidence.train.ran():
-        for old, new in zip(evidence.train.of(key), converged.of(key), strict=False):
+    frozen = {norm.key for norm in measurements.norms if norm.frozen}
+    renormalised = {norm.key for norm in measurements.norms if norm.renorm}
+    epsilon = {norm.key: norm.seen.epsilon for norm in measurements.norms}
+    for key in measurements.train.ran():
+        for old, new in zip(measurements.train.of(key), converged.of(key), strict=False):
             if key in frozen or old.x.shape != new.x.shape or numpy.size(old.x) == 0:
                 continue
             was, now = (
@@ -153,5 +157,5 @@ def shifted(case: Case) -> Outcome:
     return case.fails(check, cause, "BN201", error, 1.0)
 
 
-def _name(evidence: Evidence, key: str) -> str:
-    return next(norm.seen.name for norm in evidence.norms if norm.key == key)
+def _name(measurements: Measurements, key: str) -> str:
+    return next(norm.seen.name for norm in measurements.norms if norm.key == key)

@@ -14,13 +14,13 @@ _FIT = {Mode.BATCH, Mode.BOTH}
 def training(case: Case) -> Outcome:
     """Check 1."""
     check = 1
-    applications = case.evidence.train.of(case.key)
+    applications = case.measurements.train.of(case.key)
     why_not = why_no_batch(case, applications, "training step")
     if case.norm.frozen:
         return case.skipped(check, "the layer is declared frozen, so check 11 is about it")
     if why_not:
         return case.skipped(check, why_not)
-    judgements = train_mode(case.evidence, case.norm)
+    judgements = train_mode(case.measurements, case.norm)
     for application, judgement in zip(applications, judgements, strict=True):
         if judgement.mode in _FIT:
             continue
@@ -38,14 +38,14 @@ def training(case: Case) -> Outcome:
 def inference(case: Case) -> Outcome:
     """Check 2."""
     check = 2
-    applications = case.evidence.infer.of(case.key)
+    applications = case.measurements.infer.of(case.key)
     if not applications:
         return case.skipped(check, "the layer did not run in the inference")
     if case.norm.why_not:
         return case.skipped(check, case.norm.why_not)
     if 12 in case.failed and not is_usable(applications):
         return case.skipped(check, "its input is not finite")
-    judgements = inference_mode(case.evidence, case.norm)
+    judgements = inference_mode(case.measurements, case.norm)
     for application, judgement in zip(applications, judgements, strict=True):
         if judgement.mode in (Mode.MOVING, Mode.BOTH):
             continue
@@ -68,7 +68,7 @@ def inference(case: Case) -> Outcome:
 
 
 def _fits_what_it_updated(case: Case, application: Application) -> bool:
-    after = case.evidence.infer_after.get(case.key)
+    after = case.measurements.infer_after.get(case.key)
     if after is None:
         return False
     state = (*after, application.gamma, application.beta, case.norm.seen.epsilon)

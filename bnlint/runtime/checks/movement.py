@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bnlint.runtime.checks.case import Case, train_mode, why_no_batch
 from bnlint.runtime.differences import same_bits
-from bnlint.runtime.evidence import Alone, Moments
+from bnlint.runtime.measurements import Alone, Moments
 from bnlint.runtime.observed import Mode
 from bnlint.runtime.oracle import Outcome, Statistics, measured_momentum, statistics_tolerance
 from bnlint.runtime.subject import Norm
@@ -13,7 +13,7 @@ from bnlint.runtime.subject import Norm
 def moves(case: Case) -> Outcome:
     """Check 3."""
     check = 3
-    applications = case.evidence.train.of(case.key)
+    applications = case.measurements.train.of(case.key)
     if case.norm.frozen:
         return case.skipped(check, "the layer is declared frozen, so check 11 is about it")
     if not case.norm.seen.has_statistics:
@@ -21,7 +21,7 @@ def moves(case: Case) -> Outcome:
     why_not = why_no_batch(case, applications, "training step")
     if why_not:
         return case.skipped(check, why_not)
-    before, after = case.evidence.before[case.key], case.evidence.after[case.key]
+    before, after = case.measurements.before[case.key], case.measurements.after[case.key]
     still = [same_bits(old, new) for old, new in zip(before, after, strict=True)]
     if all(still):
         return case.fails(
@@ -69,7 +69,7 @@ def moves(case: Case) -> Outcome:
 
 def _variance_only(case: Case) -> bool:
     """Whether the variance moves towards something by the declared momentum, even if not to the batch's variance."""
-    alone = case.evidence.alone.get(case.key)
+    alone = case.measurements.alone.get(case.key)
     momentum = case.norm.seen.momentum
     if not isinstance(alone, Alone) or momentum is None:
         return False
@@ -127,12 +127,10 @@ def _momentum_tolerance(norm: Norm, before: Moments, batch: Statistics) -> float
 
 
 def _who_should_move(case: Case) -> str:
-    modes = {judgement.mode for judgement in train_mode(case.evidence, case.norm)}
+    modes = {judgement.mode for judgement in train_mode(case.measurements, case.norm)}
     if Mode.MOVING in modes:
         return "BN202" if case.norm.phase_is_fed else "BN107"
-    return {"collected": "BN101", "attribute": "BN104", "by hand": "BN106"}.get(
-        case.norm.seen.updates, "BN106"
-    )
+    return {"collected": "BN101", "attribute": "BN104", "by hand": "BN106"}.get(case.norm.seen.updates, "")
 
 
 def still(case: Case) -> Outcome:
@@ -140,9 +138,9 @@ def still(case: Case) -> Outcome:
     check = 4
     if not case.norm.seen.has_statistics:
         return case.skipped(check, "it keeps no moving statistics")
-    if not case.evidence.infer.of(case.key):
+    if not case.measurements.infer.of(case.key):
         return case.skipped(check, "the layer did not run in the inference")
-    before, after = case.evidence.infer_before[case.key], case.evidence.infer_after[case.key]
+    before, after = case.measurements.infer_before[case.key], case.measurements.infer_after[case.key]
     if all(same_bits(old, new) for old, new in zip(before, after, strict=True)):
         return case.passed(
             check, "an inference leaves every bit of the moving statistics as it was", 0.0, 0.0
@@ -158,16 +156,16 @@ def frozen(case: Case) -> Outcome:
     check = 11
     if not case.norm.frozen:
         return case.skipped(check, "the layer is not declared frozen")
-    before, after = case.evidence.before.get(case.key), case.evidence.after.get(case.key)
+    before, after = case.measurements.before.get(case.key), case.measurements.after.get(case.key)
     if before is None or after is None:
         return case.skipped(check, "it keeps no moving statistics")
-    if not case.evidence.train.of(case.key):
+    if not case.measurements.train.of(case.key):
         return case.skipped(check, "the layer did not run in the training step")
     if not all(same_bits(old, new) for old, new in zip(before, after, strict=True)):
-        return case.fails(check, "it is declared frozen, and a training step moved its statistics", "BN113")
-    if case.key in case.evidence.train.moved_weights:
+        return case.fails(check, "it is declared frozen, and a training step moved its statistics", "BN401")
+    if case.key in case.measurements.train.moved_weights:
         return case.fails(check, "it is declared frozen, and a training step moved its weights")
-    modes = {judgement.mode for judgement in train_mode(case.evidence, case.norm)}
+    modes = {judgement.mode for judgement in train_mode(case.measurements, case.norm)}
     if modes == {Mode.BATCH} and not case.norm.why_not:
         cause = "it is declared frozen and normalises with the batch's statistics in training: they are never learned"
         return case.fails(check, cause, "BN113")

@@ -14,11 +14,11 @@ def finite(case: Case) -> Outcome:
     import numpy
 
     check = 12
-    stored = case.evidence.stored.get(case.key)
+    stored = case.measurements.stored.get(case.key)
     seen = case.norm.seen
     moments = [stored] if stored is not None else []
-    if case.key in case.evidence.after:
-        moments.append(case.evidence.after[case.key])
+    if case.key in case.measurements.after:
+        moments.append(case.measurements.after[case.key])
     for when, (mean, variance) in zip(("", " after a training step"), moments, strict=False):
         bad = int((~numpy.isfinite(mean)).sum() + (~numpy.isfinite(variance)).sum())
         if bad:
@@ -28,10 +28,10 @@ def finite(case: Case) -> Outcome:
         least = float(numpy.min(variance)) if variance.size else 0.0
         if least < 0:
             return case.fails(check, f"a moving variance is negative{when} ({least:.3g})", measured=least)
-    for application in [*case.evidence.train.of(case.key), *case.evidence.infer.of(case.key)]:
+    for application in [*case.measurements.train.of(case.key), *case.measurements.infer.of(case.key)]:
         if not numpy.isfinite(numpy.asarray(application.x, numpy.float64)).all():
             return case.fails(check, "its input holds NaN or infinite values")
-    application = next(iter([*case.evidence.train.of(case.key), *case.evidence.infer.of(case.key)]))
+    application = next(iter([*case.measurements.train.of(case.key), *case.measurements.infer.of(case.key)]))
     rank = numpy.ndim(application.x)
     axes = tuple(axis % rank for axis in application.axes)
     data = case.norm.data_axes
@@ -43,6 +43,7 @@ def finite(case: Case) -> Outcome:
         return case.fails(
             check,
             f"it takes axis {axes[0]} for the channels, and what makes its input has them in axis {where}",
+            "BN602",
         )
     if len(axes) > 1 and rank > 2:
         cause = f"it keeps statistics for each position (axes {list(axes)}), not for each channel"
@@ -55,10 +56,10 @@ def finite(case: Case) -> Outcome:
 def independent(case: Case) -> Outcome:
     """Check 8."""
     check = 8
-    single = case.evidence.single
+    single = case.measurements.single
     if isinstance(single, str):
         return case.skipped(check, single)
-    together, apart = case.evidence.infer.of(case.key), single.of(case.key)
+    together, apart = case.measurements.infer.of(case.key), single.of(case.key)
     if not together:
         return case.skipped(check, "the layer did not run in the inference")
     if len(together) != len(apart):
@@ -77,7 +78,7 @@ def independent(case: Case) -> Outcome:
 def same_layers(case: Case) -> Outcome:
     """Check 9."""
     check = 9
-    trained, inferred = case.evidence.train.of(case.key), case.evidence.infer.of(case.key)
+    trained, inferred = case.measurements.train.of(case.key), case.measurements.infer.of(case.key)
     if trained and not inferred:
         return case.fails(check, "it runs in training and not in inference", "BN301")
     if inferred and not trained:
@@ -93,17 +94,17 @@ def round_trip(case: Case) -> Outcome:
     import numpy
 
     check = 10
-    trip = case.evidence.round_trip
+    trip = case.measurements.round_trip
     if isinstance(trip, str):
         return case.skipped(check, trip)
     if not case.norm.seen.has_statistics:
         return case.skipped(check, "it keeps no moving statistics")
     if case.key not in trip.statistics:
         return case.fails(check, f"{trip.how}, and the fresh model has no such layer", "BN501")
-    here = case.evidence.infer_before[case.key]
+    here = case.measurements.infer_before[case.key]
     if not all(same_bits(old, new) for old, new in zip(here, trip.statistics[case.key], strict=True)):
         return case.fails(check, f"{trip.how}, and its moving statistics did not come back", "BN501")
-    outputs = case.evidence.infer.outputs
+    outputs = case.measurements.infer.outputs
     for old, new in zip(outputs, trip.outputs or [], strict=False):
         off = float(numpy.abs(_double(old) - _double(new)).max()) if old.shape == new.shape else math.inf
         # The same operations in the same order: what differs is how threads split the sums.

@@ -55,9 +55,9 @@ _SO = {
 
 def account_of_verification(verification: Verification, report: Report, title: str = "") -> Account:
     """What the twelve checks say of each layer, and of the model."""
-    names = {name for figures in verification.layers for name in (figures.layer.key, figures.layer.name)}
+    keys = {figures.layer.key for figures in verification.layers}
     rows = [_row(figures, verification) for figures in verification.layers]
-    model = [outcome for outcome in verification.outcomes if outcome.layer not in names]
+    model = [outcome for outcome in verification.outcomes if outcome.layer not in keys]
     verdict = worst([outcome.verdict for outcome in verification.outcomes] or [row.verdict for row in rows])
     said = [*_sentences(rows, model, verdict)]
     return Account(
@@ -76,7 +76,7 @@ def account_of_verification(verification: Verification, report: Report, title: s
 
 def _row(figures: LayerFigures, verification: Verification) -> Row:
     layer = figures.layer
-    mine = [outcome for outcome in verification.outcomes if outcome.layer in (layer.key, layer.name)]
+    mine = [outcome for outcome in verification.outcomes if outcome.layer == layer.key]
     told = [outcome for outcome in mine if outcome.verdict is not Verdict.PASS]
     told.sort(key=lambda outcome: WORST_FIRST.index(outcome.verdict))
     wrong = {outcome.check for outcome in told if outcome.verdict in (Verdict.FAIL, Verdict.WARN)}

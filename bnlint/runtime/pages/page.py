@@ -73,6 +73,7 @@ def render(
     import jinja2
 
     account = account_for(subject, report, title)
+    rules = _rules(account, report)
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("bnlint.runtime.pages", "."),
         autoescape=True,
@@ -87,7 +88,8 @@ def render(
         tally=_tally(account),
         layers=_layers(account, subject),
         findings=_findings(report, sources or Sources()),
-        codes={finding.code for finding in report.findings},
+        rules=rules,
+        codes={finding.code for finding in report.findings} | {each["code"] for each in rules},
         checks=_checks(subject),
         date=plain(date),
     )
@@ -256,6 +258,17 @@ def _findings(report: Report, sources: SourceLines) -> list[dict[str, Any]]:
     return found
 
 
+def _rules(account: Account, report: Report) -> list[dict[str, Any]]:
+    """The pages of the rules that causes name and no finding shows."""
+    causes = [*account.causes, *(cause for row in account.rows for cause in row.causes)]
+    named = {cause.rule for cause in causes} - {finding.code for finding in report.findings}
+    return [
+        {"code": rule.code, "name": rule.name, "page": _markdown(rule.page)}
+        for rule in report.rules
+        if rule.code in named
+    ]
+
+
 def _places(finding: Finding, sources: SourceLines) -> Iterator[_Place]:
     """The place of the finding, and then its steps."""
     yield _Place(place(finding.location), "", _excerpt(finding.location, sources))
@@ -324,7 +337,7 @@ def _checks(subject: Observed | Verification) -> list[dict[str, Any]]:
             "verdict": subject.verdict(check).value,
             "told": [
                 {
-                    "who": plain(outcome.layer) or "the model",
+                    "who": plain(subject.name(outcome)),
                     "cause": sentence(plain(outcome.cause)),
                     "verdict": outcome.verdict.value,
                     "rule": outcome.rule,

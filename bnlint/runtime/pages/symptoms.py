@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+from bnlint.runtime.lives import are_initial
 from bnlint.runtime.observed import (
     CheckpointSeen,
     Figures,
@@ -180,12 +181,12 @@ def _left_out(seen: Seen) -> str:
 def _own_statistics(seen: Seen) -> str:
     if seen.training or not seen.inference or not seen.layer.has_statistics or seen.steps < _STEPS_THAT_TELL:
         return ""
-    first, last = seen.layer.initial_variance, seen.layer.last_variance
-    if first is None or last is None or first != last or seen.layer.initial_mean != seen.layer.last_mean:
+    mean, variance = seen.layer.last_mean, seen.layer.last_variance
+    if not are_initial(mean, variance):
         return ""
     return (
         "It runs in evaluation only, with statistics of its own, which are what they were at the beginning: "
-        f"{_pair(seen.layer.last_mean, last)}."
+        f"{_pair(mean, variance)}."
     )
 
 

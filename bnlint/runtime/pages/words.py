@@ -12,17 +12,20 @@ __all__ = ["ABSENT", "average", "built_at", "count", "listed", "number", "plain"
 
 ABSENT = "–"
 """For what was not measured."""
+_MOST_IN_FULL = 1e7
+"""Larger numbers are written with a power of ten."""
 
 
 def number(value: float | None, digits: int = 3) -> str:
-    """A number with a few digits: ``0.45``, ``1.2e-07``, ``not a number``."""
+    """A number with a few digits: ``0.45``, ``1,200``, ``1.2e-07``, ``not a number``."""
     if value is None:
         return ABSENT
     if math.isnan(value):
         return "not a number"
     if math.isinf(value):
         return "infinite" if value > 0 else "minus infinite"
-    return f"{value + 0.0:.{digits}g}"  # + 0.0: there is no minus zero
+    text = f"{value + 0.0:.{digits}g}"  # + 0.0: there is no minus zero
+    return f"{float(text):,.0f}" if "e+" in text and abs(value) < _MOST_IN_FULL else text
 
 
 def count(how_many: int, noun: str) -> str:

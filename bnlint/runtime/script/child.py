@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 
 from bnlint.errors import UserError
 from bnlint.runtime import compat
+from bnlint.runtime.exceptions import short
 from bnlint.runtime.script.frames import Frames
 from bnlint.runtime.script.recorder import EnoughSteps, Recorder
 from bnlint.runtime.script.sources import compile_script, load_users_modules_from, new_main
@@ -123,11 +124,8 @@ def _execute(run: Callable[[], None], recorder: Recorder) -> None:
 
 def _keep(error: BaseException, recorder: Recorder) -> None:
     """Keep what ended the script, and where in the user's code."""
-    import traceback
-
-    recorder.observed.error = traceback.format_exception_only(error)[-1].strip()
-    stack = [(frame.filename, frame.lineno or 0) for frame in traceback.extract_tb(error.__traceback__)]
-    recorder.observed.error_site = recorder.frames.innermost(stack)
+    recorder.observed.error = short(error)
+    recorder.observed.error_site = recorder.frames.raised(error.__traceback__)
 
 
 def _leave(recorder: Recorder) -> NoReturn:

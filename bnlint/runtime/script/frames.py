@@ -7,7 +7,7 @@ import os
 import sys
 import sysconfig
 from collections.abc import Iterable
-from types import CodeType, FrameType
+from types import CodeType, FrameType, TracebackType
 
 import bnlint
 from bnlint.findings import Location
@@ -63,6 +63,16 @@ class Frames:
                 return self.line(filename, line)
         return None
 
+    def raised(self, trace: TracebackType | None) -> Location | None:
+        """The user's innermost place in a traceback."""
+        found = None
+        while trace is not None:
+            code = trace.tb_frame.f_code
+            if self.is_users(code.co_filename):
+                found = self._look_up(code, trace.tb_lasti, trace.tb_lineno)
+            trace = trace.tb_next
+        return found
+
     def line(self, filename: str, line: int) -> Location:
         """A whole line of a file, without its indentation."""
         text = linecache.getline(os.path.join(self._folder, filename), line).rstrip()
@@ -82,16 +92,15 @@ class Frames:
         key = frame.f_code, frame.f_lasti
         known = self._known.get(key)
         if known is None:
-            known = self._known[key] = self._look_up(frame)
+            known = self._known[key] = self._look_up(frame.f_code, frame.f_lasti, frame.f_lineno)
         return known
 
-    def _look_up(self, frame: FrameType) -> Location:
-        code = frame.f_code
-        whole = self.line(code.co_filename, frame.f_lineno)
+    def _look_up(self, code: CodeType, instruction: int, number: int) -> Location:
+        whole = self.line(code.co_filename, number)
         if sys.version_info < (3, 11):
             return whole
         positions = list(code.co_positions())
-        line, end_line, column, end_column = positions[frame.f_lasti // 2]
+        line, end_line, column, end_column = positions[instruction // 2]
         if line is None or column is None or end_line is None or end_column is None:
             return whole
         return Location(whole.path, line, column + 1, end_line, end_column + 1)

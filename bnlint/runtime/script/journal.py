@@ -22,6 +22,11 @@ VERSION = 1
 """Changes when an older reader would misunderstand a newer file."""
 
 
+_NAN, _INFINITY = "NaN", "Infinity"
+_WORDS = (_NAN, _INFINITY, f"-{_INFINITY}")
+"""For the numbers that JSON does not have."""
+
+
 @dataclasses.dataclass(slots=True)
 class Entry:
     """What the child tells the parent."""
@@ -57,13 +62,16 @@ def read(path: str | Path) -> Entry | None:
             plain = json.load(file)
     except FileNotFoundError:
         return None
-    if plain["version"] != VERSION:
+    if from_plain(plain["version"], int) != VERSION:
         raise UserError(
             f"{path} was written by another version of bnlint, in a format that this one does not read. Run the "
             "script again with this version."
         )
-    files = {str(name): str(digest) for name, digest in plain["files"].items()}
-    return Entry(from_plain(plain["observed"], Observed), plain["refused"], files)
+    return Entry(
+        from_plain(plain["observed"], Observed),
+        from_plain(plain["refused"], str),
+        from_plain(plain["files"], dict[str, str]),
+    )
 
 
 def read_evidence(path: str | Path) -> Entry:
@@ -75,7 +83,7 @@ def read_evidence(path: str | Path) -> Entry:
         entry = read(path)
     except OSError as error:
         raise UserError(f"The evidence {path} cannot be read ({error.strerror}).") from error
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise UserError(
             f"{path} is not what `bnlint run --evidence` writes. Run the script again and name its file."
         ) from error
@@ -106,30 +114,39 @@ def to_plain(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [to_plain(each) for each in value]
     if isinstance(value, float) and not math.isfinite(value):
-        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+        return _NAN if math.isnan(value) else _INFINITY if value > 0 else f"-{_INFINITY}"
     return value
 
 
 def from_plain(value: Any, kind: Any) -> Any:
-    """The inverse, given the type of what it was."""
+    """The inverse, given the type of what it was. Raises TypeError, ValueError or KeyError if it is of another type."""
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if origin in (typing.Union, types.UnionType):
         if value is None:
             return None
         return from_plain(value, next(each for each in arguments if each is not type(None)))
     if origin is list:
-        return [from_plain(each, arguments[0]) for each in value]
+        return [from_plain(each, arguments[0]) for each in _checked(value, list)]
     if origin is tuple:
-        return tuple(from_plain(each, one) for each, one in zip(value, arguments, strict=True))
+        pairs = zip(_checked(value, list), arguments, strict=True)
+        return tuple(from_plain(each, one) for each, one in pairs)
     if origin is dict:
-        return {key: from_plain(each, arguments[1]) for key, each in value.items()}
+        return {key: from_plain(each, arguments[1]) for key, each in _checked(value, dict).items()}
     if kind is float:
-        return float(value)
-    if isinstance(kind, type) and issubclass(kind, enum.Enum):
+        return float(value if value in _WORDS else _checked(value, int, float))
+    if issubclass(kind, enum.Enum):
         return kind(value)
     if isinstance(kind, type) and dataclasses.is_dataclass(kind):
         hints = _hints(kind)
-        return kind(**{name: from_plain(each, hints[name]) for name, each in value.items()})
+        fields = _checked(value, dict)
+        return kind(**{name: from_plain(each, hints[name]) for name, each in fields.items()})
+    return _checked(value, kind)
+
+
+def _checked(value: Any, *kinds: type) -> Any:
+    # Python takes a bool for an int.
+    if type(value) not in kinds:
+        raise TypeError(f"{value!r} is not of {kinds}")
     return value
 
 

@@ -351,10 +351,10 @@ def verification() -> Verification:
         for check in TITLES:
             if bad and check == 3:
                 cause = "A training step left the moving statistics where they were."
-                outcomes.append(Outcome(check, each.name, Verdict.FAIL, cause, "BN101", 1.0, 1e-6))
+                outcomes.append(Outcome(check, each.key, Verdict.FAIL, cause, "BN101", 1.0, 1e-6))
             elif check == 11:
-                outcomes.append(Outcome(check, each.name, Verdict.SKIP, "no layer is declared frozen"))
+                outcomes.append(Outcome(check, each.key, Verdict.SKIP, "no layer is declared frozen"))
             else:
-                outcomes.append(Outcome(check, each.name, Verdict.PASS, "As it should be."))
+                outcomes.append(Outcome(check, each.key, Verdict.PASS, "As it should be."))
     outcomes.append(Outcome(10, "", Verdict.SKIP, "the model cannot be built a second time"))
     return Verification(outcomes, figures, ["The probe batch has 32 samples."])

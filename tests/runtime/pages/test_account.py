@@ -11,6 +11,7 @@ from bnlint.findings import Finding, Group, Report, Silencer, Suppressed, Suppre
 from bnlint.runtime.observed import CheckpointSeen, Mode, Observed, Purpose
 from bnlint.runtime.oracle import Outcome, Verdict, Verification
 from bnlint.runtime.pages.account import account_for
+from bnlint.runtime.pages.words import number
 
 from . import samples
 from .samples import at, broken, deep, empty, healthy, infer_passage, same, train_passage, verification
@@ -216,6 +217,18 @@ def test_each_way_to_be_broken(change: Callable[[Observed], None], code: str, se
         assert account_for(seen, Report()).verdict is Verdict.WARN
 
 
+def test_a_layer_that_is_only_evaluated_may_have_been_loaded() -> None:
+    def loaded(seen: Observed) -> None:
+        own_statistics(seen)
+        for name in ("initial", "last"):
+            setattr(seen.layers[0], f"{name}_mean", same(0.4))
+            setattr(seen.layers[0], f"{name}_variance", same(2.0))
+
+    account = account_for(one(loaded), Report())
+    assert account.verdict is Verdict.PASS
+    assert account.rows[0].headline == ""
+
+
 def test_a_short_run_does_not_say_never() -> None:
     seen, _ = broken()
     seen.train_steps = 1
@@ -271,3 +284,28 @@ def test_a_verification_that_fails_as_a_whole() -> None:
     assert account.sentence == (
         "The model as a whole does not pass the check that the same layers run in training and in inference."
     )
+
+
+def test_layers_of_one_name_are_told_from_each_other() -> None:
+    seen = verification()
+    for figures in seen.layers:
+        figures.layer.name = "bn"
+    account = account_for(seen, Report())
+    assert [row.verdict for row in account.rows] == [Verdict.FAIL, Verdict.PASS, Verdict.PASS]
+    with pytest.raises(AssertionError, match=r"^bn: a training step moves the statistics"):
+        seen.assert_ok()
+
+
+@pytest.mark.parametrize(
+    ("value", "digits", "text"),
+    [
+        (100.0, 2, "100"),
+        (1234.5, 3, "1,230"),
+        (-5000.0, 2, "-5,000"),
+        (1e7, 2, "1e+07"),
+        (0.00001, 2, "1e-05"),
+        (0.4512, 2, "0.45"),
+    ],
+)
+def test_numbers_are_written_out_unless_they_are_huge_or_tiny(value: float, digits: int, text: str) -> None:
+    assert number(value, digits) == text

@@ -184,6 +184,9 @@ def test_verification() -> None:
     assert [row[2] for row in rows] == ["PASS"] * 2 + ["FAIL"] + ["PASS"] * 7 + ["SKIP", "PASS"]
     assert rows[2][3] == "block2/bn: A training step left the moving statistics where they were. BN101"
     assert rows[10][3] == "no layer is declared frozen"
+    (about,) = root.findall(".//section[@aria-labelledby='rules']/details")
+    assert about.get("id") == "BN101" and "The moving statistics stay where they began." in words(about)
+    assert root.find(".//a[@href='#BN101']") is not None
     parsed(page.render(Verification(), Report()))
 
 

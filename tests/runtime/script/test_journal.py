@@ -2,12 +2,17 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from bnlint.errors import UserError
 from bnlint.findings import Location
+from bnlint.registry import rules
 from bnlint.runtime.observed import (
     CheckpointSeen,
     Figures,
@@ -68,3 +73,83 @@ def test_other_files_are_no_evidence(tmp_path: Path, text: str) -> None:
         journal.read_evidence(path)
     with pytest.raises(UserError, match="There is no evidence"):
         journal.read_evidence(tmp_path / "none.json")
+
+
+def document(folder: Path) -> Any:
+    path = folder / "evidence.json"
+    journal.write(path, full(), files={"train.py": "abc"})
+    return json.loads(path.read_text("utf-8"))
+
+
+@pytest.mark.parametrize(
+    ("way", "value"),
+    [
+        (["version"], "1"),
+        (["version"], True),
+        (["files"], []),
+        (["files", "train.py"], 5),
+        (["refused"], None),
+        (["observed"], []),
+        (["observed", "entry"], None),
+        (["observed", "runs"], {}),
+        (["observed", "notes"], "A note."),
+        (["observed", "frameworks"], [["tensorflow", "2"]]),
+        (["observed", "layers", 0, "channels"], "x"),
+        (["observed", "layers", 0, "channels"], 1.5),
+        (["observed", "layers", 0, "trainable"], 1),
+        (["observed", "layers", 0, "site"], 5),
+        (["observed", "layers", 0, "momentum"], "0.9"),
+        (["observed", "layers", 0, "epsilon"], 10**400),
+        (["observed", "layers", 0, "history", 0], [1, 0.5]),
+        (["observed", "layers", 0, "last_mean", "first"], [None]),
+        (["observed", "runs", 0, "purpose"], []),
+        (["observed", "runs", 0, "passages", 0, "mode"], "other"),
+    ],
+)
+def test_a_value_of_another_type_is_no_evidence(tmp_path: Path, way: list[Any], value: Any) -> None:
+    plain = document(tmp_path)
+    holder = plain
+    for step in way[:-1]:
+        holder = holder[step]
+    holder[way[-1]] = value
+    path = tmp_path / "edited.json"
+    path.write_text(json.dumps(plain), "utf-8")
+    with pytest.raises(UserError, match="is not what `bnlint run --evidence` writes"):
+        journal.read_evidence(path)
+
+
+def places(value: Any) -> Iterator[tuple[Any, Any]]:
+    """Every list and dict of a document, with every key or index in it."""
+    if isinstance(value, (dict, list)):
+        for key in list(value) if isinstance(value, dict) else range(len(value)):
+            yield value, key
+            yield from places(value[key])
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=5), inner, max_size=2),
+    max_leaves=3,
+)
+
+
+@settings(deadline=None)
+@given(data=st.data())
+def test_whatever_is_edited_is_refused_or_read(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    folder = tmp_path_factory.mktemp("edited")
+    plain = document(folder)
+    holder, key = data.draw(st.sampled_from(list(places(plain))))
+    holder[key] = data.draw(JSON)
+    path = folder / "evidence.json"
+    path.write_text(json.dumps(plain), "utf-8")
+    try:
+        entry = journal.read_evidence(path)
+    except UserError:
+        return
+    again = folder / "again.json"
+    journal.write(again, entry.observed, entry.refused, entry.files)
+    assert repr(journal.read_evidence(again)) == repr(entry)
+    for rule in rules():
+        list(rule.confirm(entry.observed))

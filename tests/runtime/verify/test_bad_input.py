@@ -32,6 +32,21 @@ def with_nan(batch):
 def test_not_a_model(probe):
     with pytest.raises(UserError, match="str is not a model that bnlint can verify"):
         bnlint.verify("model", probe(8, 6))
+    with pytest.raises(UserError, match="The class Model is not a model that bnlint can verify"):
+        bnlint.verify(keras.Model, probe(8, 6))
+
+
+@pytest.mark.parametrize(
+    ("targets", "sentence"),
+    [
+        (lambda p: p(3, 2), "The batch has 8 samples, and there are targets for 3"),
+        (lambda p: with_nan(p(8, 3)), "The array of targets holds 1 value that is NaN or infinite"),
+        (lambda p: numpy.array(["a"] * 8), "The array of targets holds values of the type <U1, not numbers"),
+    ],
+)
+def test_wrong_targets(targets, sentence, probe):
+    with pytest.raises(UserError, match=sentence):
+        bnlint.verify(small(), probe(8, 6), targets=targets(probe))
 
 
 def test_no_batch():
@@ -49,7 +64,7 @@ def test_no_normalisation(probe):
     [
         (lambda p: p(8, 5), "The model takes inputs of the shape anyx6, and the batch has the shape 8x5"),
         (lambda p: p(8, 6, 2), "and the batch has the shape 8x6x2"),
-        (lambda p: with_nan(p(8, 6)), "holds 1 values that are NaN"),
+        (lambda p: with_nan(p(8, 6)), "The batch holds 1 value that is NaN or infinite"),
         (lambda p: p(8, 6) / numpy.float32(0), "infinite"),
         (lambda p: numpy.array([["a"] * 6] * 8), "not numbers"),
         (lambda p: p(0, 6), "is empty"),

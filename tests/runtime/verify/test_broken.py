@@ -67,9 +67,9 @@ CASES = {
     # What follows the layer gets other data without it.
     "9": (TrainedOnly, {6: "", 9: "BN301"}),
     "10": (lambda: around(own.ForgetsItsVariables()), {10: "BN501"}),
-    "11": (lambda: around(own.MovesWhenFrozen(trainable=False)), {11: "BN113"}),
+    "11": (lambda: around(own.MovesWhenFrozen(trainable=False)), {11: "BN401"}),
     "12 negative variance": (negative, {12: ""}),
-    "12 wrong axis": (wrong_axis, {12: ""}),
+    "12 wrong axis": (wrong_axis, {12: "BN602"}),
 }
 
 

@@ -90,6 +90,9 @@ def project(tmp_path_factory):
     (folder / "package" / "models.py").write_text(MODELS)
     (folder / "needs.py").write_text("import a_module_that_is_not_there\n")
     (folder / "broken.py").write_text("def build(:\n")
+    numpy.save(folder / "single.npy", numpy.ones((8, 6)))
+    numpy.savez(folder / "whole.npz", x=numpy.ones((8, 6)))
+    (folder / "cut.npz").write_bytes((folder / "whole.npz").read_bytes()[:200])
     return folder
 
 
@@ -126,7 +129,8 @@ def test_a_wrong_model_as_json_and_as_a_page(project):
     assert report["ok"] is False
     failed = {check["check"] for check in report["checks"] if check["verdict"] == "FAIL"}
     assert failed == {2, 4, 8}
-    assert "<html" in page.read_text()
+    text = page.read_text()
+    assert "<html" in text and "About the rule BN201" in text
 
 
 def test_shapes_files_and_checkpoints(project):
@@ -162,6 +166,9 @@ def test_shapes_files_and_checkpoints(project):
         (["package.models:right", "--input", "8x5"], "takes inputs of the shape anyx6"),
         (["package.models:right", "--npz", "none.npz"], "There is no file none.npz"),
         (["package.models:right", "--npz", "broken.py"], "is not a file of numpy.savez()"),
+        (["package.models:right", "--npz", "single.npy"], "is not a file of numpy.savez()"),
+        (["package.models:right", "--npz", "cut.npz"], "is not a file of numpy.savez()"),
+        (["package.models:right", "--npz", "cut.npz", "--input", "8x6"], "not by both"),
         (["package.models:right", "--checkpoint", "none"], "There is no checkpoint none"),
         (["package.models:right", "--memory", "0.05"], "needs more memory than it may use"),
         (["package.models:right", "--output-file", "no/such/file"], "The report cannot be written"),

@@ -12,7 +12,7 @@ from bnlint.runtime.backends.eager.known import Known
 from bnlint.runtime.backends.eager.layers import phase_outside
 from bnlint.runtime.backends.eager.watch import Watch
 from bnlint.runtime.backends.eager.where import built_at, here
-from bnlint.runtime.backends.tensorflow1.graph import is_plain
+from bnlint.runtime.backends.tensorflow1.graph import is_for_session
 from bnlint.runtime.backends.tensorflow1.patches import around, around_method
 
 
@@ -67,7 +67,7 @@ class _Formula:
             return
         calls = watch.local.calls
         is_eager = type(y).__name__ == "EagerTensor"
-        if not is_eager and is_plain(y.graph):
+        if not is_eager and is_for_session(y.graph):
             # A graph of TensorFlow 1, which ``tensorflow1`` watches.
             return
         if is_eager and calls and watch.registry.of(calls[-1].layer) is not None:

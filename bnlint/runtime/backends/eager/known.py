@@ -8,7 +8,7 @@ from typing import Any
 
 from bnlint.findings import Location
 from bnlint.runtime.backends.eager.where import here
-from bnlint.runtime.backends.parts import Part, _kept, _keras, read
+from bnlint.runtime.backends.parts import Part, batch_norm, hand_written, read
 from bnlint.runtime.observed import LayerSeen
 from bnlint.runtime.oracle import Array
 from bnlint.runtime.script.recorder import Recorder
@@ -108,9 +108,7 @@ class Registry:
         """The layer if it normalises; its variables must have been made."""
         if layer in self._known:
             return self._known[layer]
-        part = _keras(layer)
-        if part is None:
-            part = _kept(layer)
+        part = batch_norm(layer) or hand_written(layer)
         if part is None:
             self._known[layer] = None
             return None
@@ -148,7 +146,7 @@ class Registry:
         wanted = {id(each) for each in variables}
         for thing in list(self._built):
             held = {id(value) for value in vars(thing).values()} if hasattr(thing, "__dict__") else set()
-            if wanted & held and _kept(thing) is not None:
+            if wanted & held and hand_written(thing) is not None:
                 return thing
         return None
 

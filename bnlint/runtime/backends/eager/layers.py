@@ -12,7 +12,7 @@ from bnlint.runtime.backends.eager.known import Known
 from bnlint.runtime.backends.eager.look import look
 from bnlint.runtime.backends.eager.watch import Watch
 from bnlint.runtime.backends.eager.where import built_at, line_of
-from bnlint.runtime.backends.tensorflow1.graph import is_plain
+from bnlint.runtime.backends.tensorflow1.graph import is_for_session
 from bnlint.runtime.backends.tensorflow1.patches import around_method
 
 
@@ -244,7 +244,7 @@ def _is_for_a_session() -> bool:
     """Whether a graph of TensorFlow 1 is being built, which ``tensorflow1`` watches."""
     from tensorflow.python.framework import ops
 
-    return not _is_eager() and is_plain(ops.get_default_graph())
+    return not _is_eager() and is_for_session(ops.get_default_graph())
 
 
 def _is_symbolic(arguments: tuple[Any, ...], keywords: dict[str, Any]) -> bool:

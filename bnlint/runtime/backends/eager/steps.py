@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from bnlint.findings import Location
 from bnlint.runtime.backends.eager.look import Looked, keep_state, show
-from bnlint.runtime.observed import Mode, Passage, Purpose, RunSeen
+from bnlint.runtime.observed import METHODS_THAT_EVALUATE, Mode, Passage, Purpose, RunSeen
 from bnlint.runtime.script.recorder import Recorder
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ _MOST_PENDING = 1000
 _PROBES = 3
 """How often variables are compared after a gradient to see whether the script moves them by hand."""
 _BY_OPTIMIZER = "it changes weights by an optimizer"
-_EVALUATING = ("evaluate", "predict", "test_on_batch", "predict_on_batch")
 
 
 @dataclass(eq=False, slots=True)
@@ -234,7 +233,7 @@ class Steps:
 
     def _purpose(self, episode: Episode) -> tuple[Purpose, list[str]]:
         method = episode.api.rpartition(".")[2]
-        if method in _EVALUATING:
+        if method in METHODS_THAT_EVALUATE:
             return Purpose.EVALUATE, [f"{episode.api} evaluates"]
         if method:
             return Purpose.UNKNOWN, []

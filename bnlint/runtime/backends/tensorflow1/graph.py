@@ -47,6 +47,15 @@ def is_plain(graph: Graph) -> bool:
     return isinstance(graph, ops.Graph) and not isinstance(graph, FuncGraph)
 
 
+def is_for_session(graph: Graph) -> bool:
+    """Whether a session runs it: also a side of a condition or the body of a loop, which is a function of its own."""
+    from tensorflow.python.ops.control_flow_v2_func_graphs import ControlFlowFuncGraph
+
+    while isinstance(graph, ControlFlowFuncGraph):
+        graph = graph.outer_graph
+    return is_plain(graph)
+
+
 def of_gradients(op: Operation) -> bool:
     """Whether it was built by ``tf.gradients``: such operations read the weights, too."""
     return any(part == "gradients" or part.startswith("gradients_") for part in op.name.split("/"))

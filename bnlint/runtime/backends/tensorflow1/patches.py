@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 Around = Callable[..., Any]
-"""Is called with the original function and the arguments."""
+"""Is called with the original function and the arguments that it declares, by position as far as they can be."""
 
 
 def around(
@@ -19,10 +19,7 @@ def around(
     original = getattr(module, name, None)
     if original is None:
         return
-
-    @functools.wraps(original)
-    def replaced(*arguments: Any, **keywords: Any) -> Any:
-        return wrapper(original, *arguments, **keywords)
+    replaced = _wrapped(original, wrapper)
 
     for key, holder in list(sys.modules.items()):
         if key.split(".")[0] in packages:
@@ -38,11 +35,21 @@ def around_method(owner: type, name: str, wrapper: Around) -> None:
     original = owner.__dict__.get(name)
     if original is None:
         return
+    setattr(owner, name, _wrapped(original, wrapper))
+
+
+def _wrapped(original: Callable[..., Any], wrapper: Around) -> Callable[..., Any]:
+    signature = inspect.signature(original)
 
     @functools.wraps(original)
-    def replaced(self: Any, *arguments: Any, **keywords: Any) -> Any:
-        return wrapper(original, self, *arguments, **keywords)
+    def replaced(*arguments: Any, **keywords: Any) -> Any:
+        try:
+            given = signature.bind(*arguments, **keywords)
+        except TypeError:
+            # The function itself says what is wrong.
+            return original(*arguments, **keywords)
+        return wrapper(original, *given.args, **given.kwargs)
 
     # Some frameworks look at the arguments without following what is wrapped.
-    replaced.__signature__ = inspect.signature(original)  # type: ignore[attr-defined]
-    setattr(owner, name, replaced)
+    replaced.__signature__ = signature  # type: ignore[attr-defined]
+    return replaced

@@ -41,7 +41,7 @@ class Alone:
 
 
 @dataclass(slots=True)
-class Evidence:
+class Measurements:
     """All that was measured; the keys are those of the layers."""
 
     norms: list[Norm]
@@ -62,47 +62,47 @@ class Evidence:
     round_trip: RoundTrip | str = ""
 
 
-def gather(subject: Subject) -> Evidence:
+def measure(subject: Subject) -> Measurements:
     """Measure, and leave the subject as it was."""
-    evidence = Evidence(subject.norms(), subject.examples)
+    measurements = Measurements(subject.norms(), subject.examples)
     with subject.restored():
-        evidence.stored = _all(subject)
-        movable = [norm for norm in evidence.norms if not norm.frozen and norm.key in evidence.stored]
-        _set(subject, {norm.key: _away(evidence.stored[norm.key], norm) for norm in movable})
-        evidence.before = _all(subject)
-        evidence.train = subject.train()
-        evidence.after = _all(subject)
+        measurements.stored = _all(subject)
+        movable = [norm for norm in measurements.norms if not norm.frozen and norm.key in measurements.stored]
+        _set(subject, {norm.key: _away(measurements.stored[norm.key], norm) for norm in movable})
+        measurements.before = _all(subject)
+        measurements.train = subject.train()
+        measurements.after = _all(subject)
 
-        batches = {norm.key: _batch(evidence.train.of(norm.key)) for norm in movable}
+        batches = {norm.key: _batch(measurements.train.of(norm.key)) for norm in movable}
         found = {key: batch for key, batch in batches.items() if batch is not None}
         away = {norm.key: _away(found[norm.key], norm) for norm in movable if norm.key in found}
         _set(subject, away)
-        evidence.infer_before = _all(subject)
-        evidence.infer = subject.infer()
-        evidence.infer_after = _all(subject)
-        for norm in evidence.norms:
-            _learn_epsilon(norm, [*evidence.train.of(norm.key), *evidence.infer.of(norm.key)])
+        measurements.infer_before = _all(subject)
+        measurements.infer = subject.infer()
+        measurements.infer_after = _all(subject)
+        for norm in measurements.norms:
+            _learn_epsilon(norm, [*measurements.train.of(norm.key), *measurements.infer.of(norm.key)])
         if subject.examples < 2:
-            evidence.single = "the batch has one sample only"
+            measurements.single = "the batch has one sample only"
         else:
             _set(subject, away)
             try:
-                evidence.single = subject.infer(first_only=True)
+                measurements.single = subject.infer(first_only=True)
             except CannotRun as reason:
-                evidence.single = str(reason)
+                measurements.single = str(reason)
         _set(subject, found)
-        evidence.converged = subject.infer()
+        measurements.converged = subject.infer()
         for norm in movable:
             try:
-                evidence.alone[norm.key] = _alone(subject, norm, evidence.train)
+                measurements.alone[norm.key] = _alone(subject, norm, measurements.train)
             except CannotRun as reason:
-                evidence.alone[norm.key] = str(reason)
+                measurements.alone[norm.key] = str(reason)
         _set(subject, away)
         try:
-            evidence.round_trip = subject.round_trip()
+            measurements.round_trip = subject.round_trip()
         except CannotRun as reason:
-            evidence.round_trip = str(reason)
-    return evidence
+            measurements.round_trip = str(reason)
+    return measurements
 
 
 def _learn_epsilon(norm: Norm, applications: list[Application]) -> None:
