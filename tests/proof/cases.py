@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+TENSORFLOW1 = "TensorFlow 1"
+"""Its API, on today's TensorFlow."""
+KERAS2 = "Keras 2"
+KERAS3 = "Keras 3"
+BOTH = (KERAS2, KERAS3)
+
 
 @dataclass(frozen=True)
 class Case:
@@ -21,6 +27,8 @@ class Case:
     """Why it cannot be shown at run time; then it is not run."""
     why: str = ""
     """A remark for the table: what a run shows instead, or why there is a twin."""
+    on: tuple[str, ...] = (TENSORFLOW1,)
+    """On what it is run; everywhere the same must come out."""
 
 
 UNSEEN = {
@@ -29,37 +37,41 @@ UNSEEN = {
 }
 """Rules of which nothing can be shown, neither flagged nor run, and why."""
 
-CASES: dict[str, Case] = {
-    "BN003": Case("bad_one_code_too_many.py", unseen="It is about comments, and a run does not read them."),
-    "BN101": Case("bad_chain_over_several_lines.py"),
-    "BN102": Case("bad_attribute_set_in_init.py"),
-    "BN103": Case("bad_block_with_pass.py"),
-    "BN104": Case("bad_learning_phase_fed.py"),
-    "BN105": Case("bad_average_of_weights_only.py", twin="good_fused_with_population.py"),
-    "BN106": Case("bad_apply_result_dropped.py"),
-    "BN107": Case("bad_one_of_two_layers_forgotten.py"),
-    "BN110": Case("bad_contrib_decay_in_partial.py"),
-    "BN113": Case("bad_literal_in_call.py", twin="good_only_convolutions_frozen.py"),
-    "BN114": Case("bad_zero_before_training.py", twin="good_phase_explicit_in_calls.py"),
-    "BN201": Case("bad_accuracy_eval_method.py"),
-    "BN202": Case("bad_flags_swapped.py"),
-    "BN203": Case("bad_normalizer_params_override_arg_scope.py"),
-    "BN204": Case("bad_contrib_second_argument.py"),
-    "BN205": Case(
-        "bad_method_uses_default_of_helper.py",
-        shown_as="BN203",
-        why="A run sees that the phase of the layer is a constant, and not where it got lost: it reports BN203 or "
-        "BN107.",
+CASES: dict[str, tuple[Case, ...]] = {
+    "BN003": (
+        Case("bad_one_code_too_many.py", unseen="It is about comments, and a run does not read them."),
     ),
-    "BN210": Case("bad_assigns_as_dependency_of_branch.py"),
-    "BN214": Case("bad_default_false_never_fed.py"),
-    "BN301": Case("bad_cond_with_identity_branch.py", twin="good_phase_chooses_between_two_norm_calls.py"),
-    "BN302": Case("bad_branches_of_cond.py"),
-    "BN304": Case("bad_actor_and_critic.py", twin="good_scope_for_each_step.py"),
-    "BN501": Case("bad_collection_with_scope.py"),
-    "BN603": Case("bad_conv_axis_zero.py", twin="good_axes_by_rank.py"),
-    "BN604": Case("bad_fused_op_order.py"),
-    "BN606": Case("bad_is_training_to_tf_layers.py", ends=1),
-    "BN801": Case("bad_freeze_graph_tool.py", twin="good_phase_defaults_to_inference.py"),
+    "BN101": (Case("bad_chain_over_several_lines.py"),),
+    "BN102": (Case("bad_attribute_set_in_init.py"),),
+    "BN103": (Case("bad_block_with_pass.py"),),
+    "BN104": (Case("bad_learning_phase_fed.py"),),
+    "BN105": (Case("bad_average_of_weights_only.py", twin="good_fused_with_population.py"),),
+    "BN106": (Case("bad_apply_result_dropped.py"),),
+    "BN107": (Case("bad_one_of_two_layers_forgotten.py"),),
+    "BN110": (Case("bad_contrib_decay_in_partial.py"),),
+    "BN113": (Case("bad_literal_in_call.py", twin="good_only_convolutions_frozen.py"),),
+    "BN114": (Case("bad_zero_before_training.py", twin="good_phase_explicit_in_calls.py"),),
+    "BN201": (Case("bad_accuracy_eval_method.py"),),
+    "BN202": (Case("bad_flags_swapped.py"),),
+    "BN203": (Case("bad_normalizer_params_override_arg_scope.py"),),
+    "BN204": (Case("bad_contrib_second_argument.py"),),
+    "BN205": (
+        Case(
+            "bad_method_uses_default_of_helper.py",
+            shown_as="BN203",
+            why="A run sees that the phase of the layer is a constant, and not where it got lost: it reports BN203 or "
+            "BN107.",
+        ),
+    ),
+    "BN210": (Case("bad_assigns_as_dependency_of_branch.py"),),
+    "BN214": (Case("bad_default_false_never_fed.py"),),
+    "BN301": (Case("bad_cond_with_identity_branch.py", twin="good_phase_chooses_between_two_norm_calls.py"),),
+    "BN302": (Case("bad_branches_of_cond.py"),),
+    "BN304": (Case("bad_actor_and_critic.py", twin="good_scope_for_each_step.py"),),
+    "BN501": (Case("bad_collection_with_scope.py"),),
+    "BN603": (Case("bad_conv_axis_zero.py", twin="good_axes_by_rank.py"),),
+    "BN604": (Case("bad_fused_op_order.py"),),
+    "BN606": (Case("bad_is_training_to_tf_layers.py", ends=1),),
+    "BN801": (Case("bad_freeze_graph_tool.py", twin="good_phase_defaults_to_inference.py"),),
 }
-"""By the rule's code."""
+"""By the rule's code; the first program of a rule is the one that explains it."""

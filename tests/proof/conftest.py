@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from .observer import Observer
+from .observer import Observers
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -12,7 +12,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 @pytest.fixture(scope="session")
-def observer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Observer]:
-    made = Observer(tmp_path_factory.mktemp("observer"))
+def observers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Observers]:
+    made = Observers(tmp_path_factory.mktemp("observer"))
     yield made
     made.close()

@@ -25,10 +25,14 @@ def main() -> None:
 
 
 def _import_frameworks() -> None:
-    """As ``bnlint.runtime.compat`` does it for a script of TensorFlow 1; nothing is computed before the fork."""
-    os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
+    """As ``bnlint.runtime.compat`` does it; nothing is computed before the fork."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     import tensorflow  # noqa: F401
+
+    if os.environ["TF_USE_LEGACY_KERAS"] == "0":
+        import keras  # noqa: F401
+
+        return
     import tf_keras  # noqa: F401
 
     from bnlint.runtime.compat import slim

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 from bnlint.check import Checker, Options
@@ -13,7 +14,7 @@ from bnlint.registry import rules
 from bnlint.runtime.judge import judge
 
 from .cases import Case
-from .observer import Observer, Ran
+from .observer import Observers, Ran
 from .page import Row
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
@@ -21,18 +22,17 @@ _DEFAULT = [rule.code for rule in rules() if rule.group in (Group.ERROR, Group.W
 _KINDS = {Applicability.SAFE: "safe", Applicability.UNSAFE: "unsafe", Applicability.DISPLAY: "shown"}
 
 
-def measure(code: str, case: Case, observer: Observer, folder: Path) -> Row:
+def measure(code: str, case: Case, observers: Observers, folder: Path) -> Row:
     """Check, run, repair, check and run; ``folder`` is empty and the current one."""
     program = _copied(code, case.program, folder)
     checker = Checker(Options(select=(*_DEFAULT, code), project_root=folder))
     before = checker.check([folder])
     own = next((finding for finding in before.findings if finding.code == code), None)
-    row = Row(code, f"{code.lower()}/{case.program}", _codes(before.findings))
+    row = Row(code, case, _codes(before.findings))
     row.fix = _KINDS[own.fix.applicability] if own is not None and own.fix is not None else "none"
     if not case.unseen:
-        row.fails = _fails(*_run(program, observer), case)
+        row.fails = _everywhere(_fails(*ran, case) for ran in _runs(program, case, observers))
     if case.twin:
-        row.twin = f"{code.lower()}/{case.twin}"
         _empty(folder)
         program = _copied(code, case.twin, folder)
     else:
@@ -40,7 +40,7 @@ def measure(code: str, case: Case, observer: Observer, folder: Path) -> Row:
         assert not write(outcome.changes)
     row.clean = _codes(checker.check([folder]).findings)
     if not case.unseen:
-        row.passes = _passes(*_run(program, observer))
+        row.passes = _everywhere(_passes(*ran) for ran in _runs(program, case, observers))
     return row
 
 
@@ -62,9 +62,17 @@ def _empty(folder: Path) -> None:
             entry.unlink()
 
 
-def _run(program: str, observer: Observer) -> tuple[Ran, Report]:
-    ran = observer.run(Path(os.getcwd()), program)
-    return ran, judge(ran.observed, Options(select=("ALL",), isolated=True))
+def _runs(program: str, case: Case, observers: Observers) -> Iterator[tuple[Ran, Report]]:
+    for what in case.on:
+        ran = observers.on(what).run(Path(os.getcwd()), program)
+        yield ran, judge(ran.observed, Options(select=("ALL",), isolated=True))
+
+
+def _everywhere(outcomes: Iterator[str]) -> str:
+    """What comes out on everything that the program is run on."""
+    first, *others = outcomes
+    assert all(other == first for other in others), [first, *others]
+    return first
 
 
 def _fails(ran: Ran, report: Report, case: Case) -> str:

@@ -13,6 +13,8 @@ from pathlib import Path
 from bnlint.runtime.observed import Observed
 from bnlint.runtime.script import journal
 
+from .cases import KERAS3
+
 PATIENCE = 120
 """Seconds after which a program is taken to hang; none comes near it."""
 _FORKS = Path(__file__).parent / "forks.py"
@@ -32,8 +34,10 @@ class Ran:
 class Observer:
     """One process that forks; the first program waits for it to import TensorFlow."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, legacy: bool) -> None:
+        """``legacy``: Keras is tf-keras."""
         self._folder = folder
+        self._legacy = legacy
         self._process: subprocess.Popen[str] | None = None
 
     def run(self, folder: Path, script: str, arguments: tuple[str, ...] = ()) -> Ran:
@@ -70,7 +74,7 @@ class Observer:
 
     def _start(self) -> subprocess.Popen[str]:
         paths = os.pathsep.join(filter(None, (str(_ROOT), os.environ.get("PYTHONPATH"))))
-        said = self._folder / "frameworks"
+        said = self._folder / f"frameworks {self._legacy:d}"
         with said.open("w") as errors:
             process = subprocess.Popen(
                 [sys.executable, str(_FORKS)],
@@ -78,8 +82,24 @@ class Observer:
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 text=True,
-                env={**os.environ, "PYTHONPATH": paths},
+                env={**os.environ, "PYTHONPATH": paths, "TF_USE_LEGACY_KERAS": f"{self._legacy:d}"},
             )
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n", said.read_text("utf-8", "replace")
         return process
+
+
+class Observers:
+    """An observer for each of what programs are run on; each is started when it is first needed."""
+
+    def __init__(self, folder: Path) -> None:
+        self._made = {legacy: Observer(folder, legacy) for legacy in (True, False)}
+
+    def on(self, what: str) -> Observer:
+        """The observer that runs programs on what a case names."""
+        return self._made[what != KERAS3]
+
+    def close(self) -> None:
+        """End their processes."""
+        for observer in self._made.values():
+            observer.close()

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from .cases import CASES, UNSEEN
+from .cases import CASES, UNSEEN, Case
 
 PAGE = Path(__file__).parents[2] / "docs" / "proof.md"
 _TEXT = """# The proof
 
 Each rule is shown on a program from `fixtures/` that has its bug. `bnlint check` reads the program, `bnlint run`
-executes it on today's TensorFlow and watches its layers; then it is repaired, read and executed again. This page is
+executes it and watches its layers; then it is repaired, read and executed again. This page is
 written by the tests that do so (`make proof`), and they fail when something else comes out.
 
 - **Flagged** and **clean after** are what `bnlint check` reports before and after the repair; **fails** and **passes
@@ -20,8 +20,10 @@ written by the tests that do so (`make proof`), and they fail when something els
 - **Fix** is what the fix of the finding may be: `safe`, `unsafe`, or only `shown`. What can be applied was applied
   (`--fix --unsafe-fixes`); elsewhere a program without the bug was taken in its place, which is named.
 
-| Rule | Program | Flagged | Fails | Fix | Clean after | Passes after |
-| --- | --- | --- | --- | --- | --- | --- |
+- **On** is what it is run on. TensorFlow 1 is its API on today's TensorFlow, Keras 2 is tf-keras.
+
+| Rule | Program | On | Flagged | Fails | Fix | Clean after | Passes after |
+| --- | --- | --- | --- | --- | --- | --- | --- |
 """
 _NOTHING = "–"
 
@@ -31,33 +33,34 @@ class Row:
     """What was measured for a rule: codes, separated by commas."""
 
     code: str
-    program: str = ""
+    case: Case | None = None
     flagged: str = ""
     fails: str = ""
     fix: str = ""
     clean: str = ""
     passes: str = ""
-    twin: str = ""
 
     def line(self) -> str:
         """The row as Markdown."""
         rule = f"[{self.code}](rules/{self.code}.md)"
-        if self.code in UNSEEN:
-            return _joined(rule, *[_NOTHING] * 6)
-        case = CASES[self.code]
-        run = [_NOTHING] * 2 if case.unseen else [self.fails or "nothing", _after(self.passes)]
-        fix = f"{self.fix}; `{self.twin}`" if self.twin else self.fix
-        return _joined(
-            rule, f"`{self.program}`", self.flagged or "nothing", run[0], fix, _after(self.clean), run[1]
-        )
+        case = self.case
+        if case is None:
+            return _joined(rule, *[_NOTHING] * 7)
+        program = f"{self.code.lower()}/{case.program}"
+        on, fails, passes = ", ".join(case.on), self.fails or "nothing", _after(self.passes)
+        if case.unseen:
+            on = fails = passes = _NOTHING
+        fix = f"{self.fix}; `{self.code.lower()}/{case.twin}`" if case.twin else self.fix
+        flagged = self.flagged or "nothing"
+        return _joined(rule, f"`{program}`", on, flagged, fails, fix, _after(self.clean), passes)
 
 
 def page(measured: Mapping[str, str]) -> str:
     """The whole page, with these rows, and those of the rules that nothing can be shown of."""
     lines = {**measured, **{code: Row(code).line() for code in UNSEEN}}
     remarks = dict(UNSEEN)
-    for code, case in CASES.items():
-        remark = " ".join(filter(None, (case.unseen, case.why)))
+    for code, cases in CASES.items():
+        remark = " ".join(filter(None, (part for case in cases for part in (case.unseen, case.why))))
         if remark:
             remarks[code] = remark
     told = "\n".join(f"- {code}: {remarks[code]}" for code in sorted(remarks))
@@ -69,8 +72,18 @@ def page(measured: Mapping[str, str]) -> str:
 
 
 def rows(text: str) -> dict[str, str]:
-    """The rows of a page by the codes of their rules."""
-    return {line[3:].partition("]")[0]: line for line in text.splitlines() if line.startswith("| [")}
+    """The rows of a page, each by what it is about: see :func:`key`."""
+    found = {}
+    for line in text.splitlines():
+        if line.startswith("| ["):
+            code, program = line[3:].partition("]")[0], line.split(" | ")[1].strip("`")
+            found[code if program == _NOTHING else program] = line
+    return found
+
+
+def key(code: str, case: Case) -> str:
+    """What a row is about: a program; the code of a rule that has none."""
+    return f"{code.lower()}/{case.program}"
 
 
 def _after(codes: str) -> str:

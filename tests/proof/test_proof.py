@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from .cases import CASES
+from .cases import CASES, Case
 
 if any(importlib.util.find_spec(name) is None for name in ("tensorflow", "tf_keras", "tf_slim")):
     pytest.skip("TensorFlow, tf-keras and tf-slim are not installed", allow_module_level=True)
@@ -19,21 +19,28 @@ if not hasattr(os, "fork"):
     pytest.skip("`bnlint run` needs Linux or macOS", allow_module_level=True)
 
 from .measure import measure
-from .observer import Observer
-from .page import PAGE, page, rows
+from .observer import Observers
+from .page import PAGE, key, page, rows
 
 
-@pytest.mark.parametrize("code", CASES)
+@pytest.mark.parametrize(
+    ("code", "case"),
+    [
+        pytest.param(code, case, id=f"{code}-{case.program}")
+        for code, cases in CASES.items()
+        for case in cases
+    ],
+)
 def test_proof(
     code: str,
-    observer: Observer,
+    case: Case,
+    observers: Observers,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     request: pytest.FixtureRequest,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    case = CASES[code]
-    row = measure(code, case, observer, tmp_path)
+    row = measure(code, case, observers, tmp_path)
     assert code in row.flagged.split(", ")
     assert not row.clean
     if not case.unseen:
@@ -41,6 +48,6 @@ def test_proof(
         assert not row.passes
     known = rows(PAGE.read_text(encoding="utf-8"))
     if request.config.getoption("--write-proof", default=False):
-        PAGE.write_text(page({**known, code: row.line()}), encoding="utf-8")
+        PAGE.write_text(page({**known, key(code, case): row.line()}), encoding="utf-8")
     else:
-        assert row.line() == known.get(code), "run `make proof`"
+        assert row.line() == known.get(key(code, case)), "run `make proof`"
