@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-runtime proof lint format docs bench clean
+.PHONY: help demo test test-static proof lint format docs bench clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -25,11 +25,11 @@ demo: $(VENV)/.base  ## install bnlint, check a small broken program and show ho
 	@echo '$$ bnlint check --diff fixtures/demo'
 	@$(BIN)/bnlint check --diff fixtures/demo; test $$? -eq 1
 
-test: $(VENV)/.test  ## install what the tests need and run them, with coverage; without the frameworks
+test: $(VENV)/.test,runtime  ## install what the tests need, frameworks included, and run them all, with coverage
 	$(BIN)/python -m pytest -n auto --cov --cov-report=term
 
-test-runtime: $(VENV)/.test,runtime  ## install the frameworks, too, and run the tests that execute models
-	$(BIN)/python -m pytest -n auto tests/runtime tests/proof
+test-static: $(VENV)/.test  ## the tests that execute no model; much faster, and without the frameworks
+	$(BIN)/python -m pytest -n auto --ignore tests/runtime --ignore tests/proof
 
 proof: $(VENV)/.test,runtime  ## run every rule's bad program and its repair, and write docs/proof.md
 	$(BIN)/python -m pytest tests/proof --write-proof
@@ -51,9 +51,10 @@ docs: $(VENV)/.base  ## write the table of rules and their pages again
 	  $(BIN)/bnlint rule $$code > docs/rules/$$code.md; \
 	done
 
-bench: $(VENV)/.bench  ## measure beside Ruff and Fixit; TREES="dir ..." names other code to measure on
+bench: $(VENV)/.bench,runtime  ## measure beside Ruff and Fixit; TREES="dir ..." names other code to measure on
 	$(BIN)/python benchmarks/bench.py $(TREES)
 	$(BIN)/python benchmarks/server.py
+	$(BIN)/python benchmarks/runtime.py
 
 clean:  ## remove what the targets above made
 	rm -rf $(VENV) build dist *.egg-info

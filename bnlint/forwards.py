@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from bnlint.dataflow import Const, Value
-from bnlint.trace import Forward, NormCall, Origin
+import ast
+from collections.abc import Iterator
+
+from bnlint.dataflow import Const, Frame, Node, Unknown, Value
+from bnlint.runs import executions, training_runs
+from bnlint.trace import Forward, NormCall, Origin, Run, Trace
 
 
 def told_by(call: NormCall) -> Forward | None:
@@ -24,3 +28,71 @@ def _same(one: Value | None, other: Value) -> bool:
     if isinstance(one, Const) and isinstance(other, Const):
         return one is other or (one.site is not None and one.site == other.site)
     return one is other
+
+
+def learned_from(forward: Forward, trace: Trace) -> bool:
+    """Whether a train step computes something of what a call of a model gave."""
+    found: set[Node] | None = trace.facts.get("learned from")
+    if found is None:
+        runs = (executions(trace)[run].nodes for run in training_runs(trace))
+        found = trace.facts["learned from"] = set().union(*runs)
+    return any(value in found for value in getattr(forward.output, "items", (forward.output,)))
+
+
+def own_frames(run: Run, trace: Trace) -> Iterator[Frame]:
+    """The functions around a call of a model, innermost first, without those in which training calls it too."""
+    training: dict[object, set[object]] | None = trace.facts.get("functions that train")
+    if training is None:
+        training = trace.facts["functions that train"] = {}
+        for forward in trace.of(Forward):
+            if learned_from(forward, trace):
+                nodes = {frame.node for frame in forward.context.frame.outwards() if frame.node is not None}
+                training.setdefault(forward.site, set()).update(nodes)
+    shared = training.get(run.site, set()) if run.forward is not None else set()
+    return (frame for frame in run.context.frame.outwards() if frame.node not in shared)
+
+
+def in_vain(run: Run, trace: Trace) -> bool:
+    """Whether nobody looks at the result of a call: it is made to build the weights, or to move the statistics."""
+    return any(
+        (isinstance(parent, ast.Expr) and parent.value is call)
+        or (isinstance(parent, ast.Assign) and all(map(_is_nothing, parent.targets)))
+        for parent, call in _statements(run, trace)
+    )
+
+
+def _statements(run: Run, trace: Trace) -> Iterator[tuple[ast.stmt, ast.AST]]:
+    frame = run.context.frame
+    for path, tree in zip(trace.files, trace.trees, strict=False):
+        for node in ast.walk(frame.node or tree) if path == frame.module else ():
+            if isinstance(node, ast.Expr | ast.Assign) and frame.locate(node.value) == run.site:
+                yield node, node.value
+
+
+def _is_nothing(target: ast.expr) -> bool:
+    return isinstance(target, ast.Name) and not target.id.strip("_")
+
+
+def given_data(forward: Forward) -> Iterator[str]:
+    """What the inputs of a call are called, where they come from code that is not known."""
+    return (value.hint for value in forward.inputs if isinstance(value, Unknown) and value.hint)
+
+
+def named(run: Run, trace: Trace) -> str:
+    """How the model that runs is written: ``self.generator``, ``gan.predict``."""
+    frame = run.context.frame
+    for path, tree in zip(trace.files, trace.trees, strict=False):
+        for node in ast.walk(frame.node or tree) if path == frame.module else ():
+            if isinstance(node, ast.Call) and frame.locate(node) == run.site:
+                return ast.unparse(node.func)
+    return ""
+
+
+def in_test_function(run: Run) -> bool:
+    """Whether a function that tries something out, and asserts what comes out, makes a call."""
+    return any(
+        isinstance(frame.node, ast.FunctionDef)
+        and frame.node.name.lstrip("_").startswith("test")
+        and any(isinstance(node, ast.Assert) for node in ast.walk(frame.node))
+        for frame in run.context.frame.outwards()
+    )

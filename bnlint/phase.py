@@ -24,9 +24,10 @@ from bnlint.dataflow import (
     execution,
 )
 from bnlint.findings import Location
+from bnlint.forwards import given_data, in_test_function, in_vain, learned_from, named, own_frames
 from bnlint.runs import executions, norms_in, optimized, training_runs
 from bnlint.trace import Declared, Feed, NormCall, NormLayer, Run, Save, Trace, TrainStep
-from bnlint.words import DELIBERATE, EVALUATING, TRAINING, is_phase_name, words
+from bnlint.words import DELIBERATE, EVALUATING, PREDICTING, TRAINING, is_phase_name, words
 
 
 class Role(enum.Enum):
@@ -78,7 +79,9 @@ def _verdict(run: Run, trace: Trace) -> Verdict:
         reason = Reason(0, f"`{run.api.rpartition('.')[2]}` declares it", run.site)
         return Verdict(Role.TRAIN if trains else Role.EVALUATE, (reason,))
     execution = executions(trace)[run]
-    if run.forward is not None and not _learned_from(trace).isdisjoint(run.fetches):
+    if run.forward is not None and (
+        learned_from(run.forward, trace) or in_vain(run, trace) or in_test_function(run)
+    ):
         return Verdict(Role.UNKNOWN)
     for node in execution.nodes:
         if node.op == Op.TRAIN:
@@ -94,15 +97,6 @@ def _verdict(run: Run, trace: Trace) -> Verdict:
         return Verdict(Role.UNKNOWN, tuple(reasons))
     reasons.sort(key=lambda reason: -reason.weight)
     return Verdict(Role.EVALUATE, tuple(reason for reason in reasons if reason.weight > 0))
-
-
-def _learned_from(trace: Trace) -> set[Node]:
-    """Everything that train steps compute."""
-    found: set[Node] | None = trace.facts.get("learned from")
-    if found is None:
-        runs = (executions(trace)[run].nodes for run in training_runs(trace))
-        found = trace.facts["learned from"] = set().union(*runs)
-    return found
 
 
 def _only_moves_state(fetches: Iterable[Value]) -> bool:
@@ -126,7 +120,7 @@ def evaluations(trace: Trace) -> list[tuple[Run, Verdict]]:
 
 def _evidence(run: Run, trace: Trace) -> Iterator[Reason]:
     trainings = training_runs(trace)
-    yield from _by_names(run)
+    yield from _by_names(run, trace)
     yield from _by_data(run, trainings, trace)
     yield from _by_results(run, trainings, trace)
     if not trainings and not any(True for _ in trace.of(TrainStep)):
@@ -143,7 +137,9 @@ def _evidence(run: Run, trace: Trace) -> Iterator[Reason]:
 
 
 def _by_network(run: Run, trace: Trace) -> Iterator[Reason]:
-    """A second network over trained layers, that no train step runs."""
+    """A second network over trained layers, that no train step runs; nothing where each call is a network."""
+    if run.forward is not None:
+        return
     own = norms_in(run, trace)
     trained = optimized(trace)
     layers = {call.layer for call in trained}
@@ -152,8 +148,8 @@ def _by_network(run: Run, trace: Trace) -> Iterator[Reason]:
         yield Reason(2, "it runs a second network over the trained layers", own[0].site)
 
 
-def _by_names(run: Run) -> Iterator[Reason]:
-    for frame in run.context.frame.outwards():
+def _by_names(run: Run, trace: Trace) -> Iterator[Reason]:
+    for frame in own_frames(run, trace):
         if frame.node is None and frame.site is not None:
             continue
         parts = (
@@ -163,7 +159,9 @@ def _by_names(run: Run) -> Iterator[Reason]:
         trains = any(word in TRAINING for word in parts)
         where = f"`{frame.function}`" if frame.node is not None else f"`{frame.module}`"
         if evaluates and not trains:
-            yield Reason(2, f"it runs in {where}", frame.site or run.site)
+            # A step of a training may well be said to predict something.
+            sure = run.forward is None or any(word in EVALUATING - PREDICTING for word in parts)
+            yield Reason(2 if sure else 1, f"it runs in {where}", frame.site or run.site)
             return
         if trains:
             return
@@ -174,15 +172,14 @@ def _stem(path: str) -> str:
 
 
 def _by_data(run: Run, trainings: list[Run], trace: Trace) -> Iterator[Reason]:
-    for value in run.forward.inputs if run.forward is not None else ():
-        hint = value.hint if isinstance(value, Unknown) else ""
-        if set(words(hint)) & EVALUATING and not set(words(hint)) & TRAINING:
-            yield Reason(2, f"it is given `{hint}`", run.site)
+    for name in given_data(run.forward) if run.forward is not None else ():
+        if set(words(name)) & EVALUATING and not set(words(name)) & TRAINING:
+            yield Reason(2, f"it is given `{name}`", run.site)
             break
-    named = _evaluation_data(run)
-    if named is not None:
-        text = f"it is fed `{named.text}`" if named.text else "it is fed evaluation data"
-        yield Reason(2, text, named.site)
+    feed = _evaluation_data(run)
+    if feed is not None:
+        text = f"it is fed `{feed.text}`" if feed.text else "it is fed evaluation data"
+        yield Reason(2, text, feed.site)
     fed = _data(run)
     if any(fed.get(key) is value for training in trainings for key, value in _data(training).items()):
         needed = execution(run.fetches, World(run.guards)).nodes
@@ -338,9 +335,10 @@ def meant(call: NormCall, run: Run, trace: Trace, text: str = "") -> bool:
     The signs of :func:`deliberate` do not count for a network that is only built to be evaluated, in a program
     that elsewhere, outside training, runs the same layer with the learned statistics.
     """
-    if deliberate((run.context, call.context), (call.layer.name or "", text)) is None:
+    names = (call.layer.name or "", text, named(run, trace) if run.target is not None else "")
+    if deliberate((run.context, call.context), names) is None:
         return False
-    if call in optimized(trace):
+    if call in optimized(trace) or run.forward is not None:
         return True
     for other, executed in executions(trace).items():
         if other is not run and not any(node.op == Op.TRAIN for node in executed.nodes):

@@ -21,6 +21,8 @@ EVALUATING = frozenset(
     "prediction predicting predictor score demo serve serving deploy".split()
 )
 """Words for evaluation and prediction."""
+PREDICTING = frozenset("predict predicts prediction predicting predictor score".split())
+"""Those of them that are said of every pass through a model, too."""
 TRAINING = frozenset("train trains training trainer fit fitting optimize learn".split())
 """Words for training."""
 META_LEARNING = frozenset("maml meta metatrain innerloop".split())
@@ -28,6 +30,7 @@ META_LEARNING = frozenset("maml meta metatrain innerloop".split())
 DELIBERATE = META_LEARNING | frozenset(
     "generator generators netg gen sampler samplers sampled style stylize stylized stylization pix2pix gan dcgan wgan "
     "discriminator adabn adapt adaptation adversarial translate translation transfer "
+    "dropout mcdropout montecarlo bayesian uncertainty "
     "precise recalibrate recalibration reestimate reestimation calibrate calibration refresh latent cyclegan".split()
 )
 """Signs that batch statistics at inference are meant."""

@@ -59,7 +59,7 @@ checkpoint of another program are left alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from bnlint.constants import (
@@ -72,10 +72,10 @@ from bnlint.constants import (
     trained_in_mode,
     untold,
 )
-from bnlint.dataflow import Const
-from bnlint.findings import Applicability, Finding, Fix, Group, Step
+from bnlint.dataflow import Const, Value
+from bnlint.findings import Applicability, Finding, Fix, Group, Location, Step
 from bnlint.forwards import told_by
-from bnlint.remedies.forwards import told
+from bnlint.remedies.forwards import follows_the_call, told
 from bnlint.remedies.phases import phased
 from bnlint.rule import Rule
 from bnlint.runs import training_runs
@@ -96,6 +96,7 @@ class TrainedInInferenceMode(Rule):
     def check(self, trace: Trace) -> Iterator[Finding]:
         """Report each constant once, at the first layer that it reaches."""
         seen: set[object] = set()
+        called: dict[tuple[object, Location], list[tuple[NormCall, Forward]]] = {}
         for run in training_runs(trace):
             if pretrained(run, trace):
                 continue
@@ -103,18 +104,21 @@ class TrainedInInferenceMode(Rule):
                 for call in trained_by(step, run):
                     forward = told_by(call)
                     if forward is not None:
-                        if forward.site not in seen and _untrained(call, forward, run, trace):
-                            seen.add(forward.site)
-                            yield self._called(call, forward, step)
+                        if _untrained(call, forward, run, trace):
+                            called.setdefault((forward.target, step.site), []).append((call, forward))
                         continue
                     phase = built_in(call, run.world())
                     if phase is None or phase.value or {call.site, _source(call, phase)} & seen:
                         continue
-                    if trained_in_mode(call, trace) or misdirected(call) or untold(call, trace) is not None:
+                    if trained_in_mode(call, trace) or misdirected(call) or _told_elsewhere(call, trace):
                         continue
                     if passed(call, phase, trace) is None:
                         seen |= {call.site, _source(call, phase)}
                         yield self._finding(call, phase, step, run, trace)
+        for (_, place), found in called.items():
+            if not {forward.site for _, forward in found} <= seen:
+                seen.update(forward.site for _, forward in found)
+                yield self._called(found, place)
 
     def confirm(self, observed: Observed) -> Iterator[Finding]:
         """Report each constant once, as far as a run shows which layers share it."""
@@ -141,22 +145,21 @@ class TrainedInInferenceMode(Rule):
 
         return trained_by_batch(finding, observed)
 
-    def _called(self, call: NormCall, forward: Forward, step: TrainStep) -> Finding:
-        if forward.training is None:
-            what = "the model is trained here, but called without `training=True`"
-        else:
-            what = "the model is trained here, but called with a phase that is False"
-        if call.layer.site == forward.site or call.site == forward.site:
-            what = what.replace("the model", "the layer")
+    def _called(self, found: list[tuple[NormCall, Forward]], step: Location) -> Finding:
+        call, forward = found[0]
+        what = "layer" if call.layer.site == _made(forward.target) else "model"
+        how = "without `training=True`" if forward.training is None else "with a phase that is False"
+        forwards = {forward.site: forward for _, forward in found}
         return self.finding(
             forward.site,
-            f"{what}: its batch norm stays in inference mode, and its moving statistics never move",
+            f"the {what} is trained here, but called {how}: its batch norm stays in inference mode, and its moving "
+            "statistics never move",
             (
-                Step(forward.site, "called here, in inference mode"),
+                *(Step(site, "called here, in inference mode") for site in list(forwards)[:3]),
                 Step(call.site, "this layer then uses its moving statistics, and leaves them as they are"),
-                Step(step.site, "its weights are trained here"),
+                Step(step, "its weights are trained here"),
             ),
-            _told(forward),
+            _told(forwards.values()),
         )
 
     def _finding(self, call: NormCall, phase: Const, step: TrainStep, run: Run, trace: Trace) -> Finding:
@@ -172,11 +175,14 @@ class TrainedInInferenceMode(Rule):
             "batch norm is trained in inference mode: it never normalises with batch statistics, "
             "and its moving statistics never move",
             steps,
-            _fix(call, run, trace),
+            _fix(call, phase, run, trace),
         )
 
 
-def _fix(call: NormCall, run: Run, trace: Trace) -> Fix:
+def _fix(call: NormCall, phase: Const, run: Run, trace: Trace) -> Fix:
+    edits = follows_the_call(call, phase)
+    if edits:
+        return Fix(Applicability.UNSAFE, "let the layer follow the call of the model", edits)
     text, edits = phased(call, run, trace)
     if edits:
         return Fix(Applicability.UNSAFE, f"give the layer the phase, `{text}`", edits)
@@ -195,10 +201,23 @@ def _untrained(call: NormCall, forward: Forward, run: Run, trace: Trace) -> bool
     return call.training(run.world()) is False and not trained_in_mode(call, trace)
 
 
-def _told(forward: Forward) -> Fix:
-    edits = told(forward, training=True)
-    if edits:
-        return Fix(Applicability.UNSAFE, "call it with `training=True`", edits)
+def _told_elsewhere(call: NormCall, trace: Trace) -> bool:
+    """Whether a parameter for the phase gets lost on the way: that is another bug, where calls hand nothing on."""
+    return call.forward is None and untold(call, trace) is not None
+
+
+def _made(target: Value) -> Location | None:
+    return getattr(target, "site", None)
+
+
+def _told(forwards: Iterable[Forward]) -> Fix:
+    found = [told(forward, training=True) for forward in forwards]
+    if all(found):
+        return Fix(
+            Applicability.UNSAFE,
+            "call it with `training=True`",
+            tuple(edit for edits in found for edit in edits),
+        )
     return Fix(Applicability.DISPLAY, "call it with `training=True` in the training step")
 
 

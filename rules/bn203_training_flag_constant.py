@@ -64,6 +64,7 @@ from bnlint.dataflow import Const
 from bnlint.findings import Applicability, Finding, Fix, Group, Step
 from bnlint.phase import Verdict, evaluations, meant
 from bnlint.remedies.flags import Phase, flags, mode_phase, placeholder_phase, told
+from bnlint.remedies.forwards import follows_the_call
 from bnlint.rule import Rule
 from bnlint.runs import norms_reached, optimized, training_runs
 from bnlint.trace import NormCall, Origin, Run, Trace
@@ -91,7 +92,7 @@ class TrainingFlagConstant(Rule):
                 if (
                     _has_a_twin(call, trace)
                     or misdirected(call)
-                    or untold(call, trace) is not None
+                    or (call.forward is None and untold(call, trace) is not None)
                     or meant(call, run, trace)
                 ):
                     continue
@@ -137,11 +138,14 @@ class TrainingFlagConstant(Rule):
             "batch norm is always in training mode, but an evaluation uses it: "
             "its output depends on the rest of the evaluated batch",
             steps,
-            _fix(call, run, trace),
+            _fix(call, phase, run, trace),
         )
 
 
-def _fix(call: NormCall, run: Run, trace: Trace) -> Fix:
+def _fix(call: NormCall, constant: Const, run: Run, trace: Trace) -> Fix:
+    edits = follows_the_call(call, constant)
+    if edits:
+        return Fix(Applicability.UNSAFE, "let the layer follow the call of the model", edits)
     for phase in _phases(call, run, trace):
         edits = told(call, phase, trace)
         if edits:

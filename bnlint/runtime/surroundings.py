@@ -23,10 +23,13 @@ def names(place: Location) -> list[str]:
     if 0 < place.line <= len(lines):
         depth = _depth(lines[place.line - 1])
         for line in reversed(lines[: place.line - 1]):
+            if not line.strip() or line.lstrip().startswith(("#", ")", "]", "}")) or _depth(line) >= depth:
+                continue
+            # Whatever begins further left ends the blocks of before, a definition or not.
+            depth = _depth(line)
             match = _DEFINITION.match(line)
-            if match is not None and _depth(line) < depth:
+            if match is not None:
                 found.append(match.group(2))
-                depth = _depth(line)
     return [*found, place.path.rpartition("/")[2].partition(".")[0]]
 
 

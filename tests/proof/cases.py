@@ -47,13 +47,28 @@ CASES: dict[str, tuple[Case, ...]] = {
     "BN104": (Case("bad_learning_phase_fed.py"),),
     "BN105": (Case("bad_average_of_weights_only.py", twin="good_fused_with_population.py"),),
     "BN106": (Case("bad_apply_result_dropped.py"),),
-    "BN107": (Case("bad_one_of_two_layers_forgotten.py"),),
+    "BN107": (
+        Case("bad_one_of_two_layers_forgotten.py"),
+        Case("bad_keras_tape_without_training.py", on=BOTH),
+        Case("bad_keras_functional_in_traced_step.py", on=BOTH),
+        Case("bad_keras_train_step_override.py", on=BOTH),
+        Case("bad_keras_layer_told_false.py", on=BOTH),
+        Case("bad_module_forwards_no_phase.py", on=BOTH),
+    ),
     "BN110": (Case("bad_contrib_decay_in_partial.py"),),
     "BN113": (Case("bad_literal_in_call.py", twin="good_only_convolutions_frozen.py"),),
     "BN114": (Case("bad_zero_before_training.py", twin="good_phase_explicit_in_calls.py"),),
-    "BN201": (Case("bad_accuracy_eval_method.py"),),
+    "BN201": (
+        Case("bad_accuracy_eval_method.py"),
+        Case("bad_keras_test_step.py", on=BOTH),
+        Case("bad_keras_positional_phase.py", on=(KERAS2,)),
+    ),
     "BN202": (Case("bad_flags_swapped.py"),),
-    "BN203": (Case("bad_normalizer_params_override_arg_scope.py"),),
+    "BN203": (
+        Case("bad_normalizer_params_override_arg_scope.py"),
+        Case("bad_keras_training_is_the_default.py", on=BOTH),
+        Case("bad_keras_layer_told_true.py", on=BOTH),
+    ),
     "BN204": (Case("bad_contrib_second_argument.py"),),
     "BN205": (
         Case(

@@ -57,3 +57,12 @@ def test_a_function_that_trains_says_the_contrary(script: str) -> None:
 def test_what_cannot_be_read_says_what_the_file_is_called() -> None:
     assert names(at("no/such/eval_model.py", 3)) == ["eval_model"]
     assert names(Location("notes.ipynb", 1, 1, 1, 1, cell=2)) == ["notes"]
+
+
+def test_a_function_ends_where_the_code_goes_on_further_left(tmp_path: Path) -> None:
+    path = tmp_path / "loop.py"
+    path.write_text(
+        "def validate():\n    return 1\n\n\nfor x in data:\n    with tape:\n        # a note\n        step(x)\n",
+        "utf-8",
+    )
+    assert names(at(str(path), 8)) == ["loop"]

@@ -38,6 +38,8 @@ _PLAIN = (
     "RandomZoom", "RandomCrop", "RandomContrast", "UnitNormalization", "ActivityRegularization", "InputLayer",
 )  # fmt: skip
 _AROUND = ("TimeDistributed", "Bidirectional", "Wrapper")
+LAYERS = (*NORMS, *_WEIGHTED, *_PLAIN, *_AROUND, "Lambda")
+"""All layers that are known by name."""
 
 
 def make_layer(machine: Machine, call: Call) -> Value:

@@ -6,6 +6,7 @@ from bnlint.dataflow import Node, Op, Unknown, Value
 from bnlint.findings import Location
 from bnlint.frameworks.keras import calling
 from bnlint.frameworks.keras.eagerness import eager, generation
+from bnlint.frameworks.keras.layers import LAYERS
 from bnlint.frameworks.keras.table import HANDLERS, PROPERTIES
 from bnlint.interpreter.machine import Machine
 from bnlint.interpreter.values import (
@@ -281,7 +282,9 @@ def _weights_of(machine: Machine, call: Call) -> Value:
     return NONE
 
 
-for _name in ("keras.Model", "keras.Sequential", "keras.layers.Layer", "tf.Module"):
+for _name in (
+    "keras.Model", "keras.Sequential", "tf.Module", *(f"keras.layers.{name}" for name in ("Layer", *LAYERS))
+):  # fmt: skip
     PROPERTIES[f"{_name}.layers"] = _layers
     for _which in ("trainable_variables", "trainable_weights", "variables", "weights"):
         PROPERTIES[f"{_name}.{_which}"] = _variables

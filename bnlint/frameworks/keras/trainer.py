@@ -61,10 +61,15 @@ def _drive(machine: Machine, call: Call) -> Value:
     machine.callbacks(call.values(), call.site)
     name = call.name.rpartition(".")[2]
     if eager(machine):
+        outer = machine.loops
+        # It goes over the data, nobody knows how often.
+        machine.loops = (*outer, call.site)
+        machine.trace.rounds[call.site] = None
         _drive_eagerly(machine, call, _DRIVES[name])
         data = calling.given(call.kwargs.get("validation_data"))
         if _DRIVES[name] is Declared.TRAIN and (data or calling.given(call.kwargs.get("validation_split"))):
             _drive_eagerly(machine, call, Declared.EVALUATE)
+        machine.loops = outer
     else:
         _drive_graph(machine, call, _DRIVES[name])
     return Unknown(name)
@@ -79,11 +84,11 @@ def _drive_eagerly(machine: Machine, call: Call, declared: Declared) -> None:
         return
     trains = declared is Declared.TRAIN
     data = machine.node("data", (), call.site)
+    own = model.cls.find(_STEPS[declared]) if isinstance(model, Instance) else None
+    if isinstance(own, Function):
+        machine.call(Method(model, own), [data], {}, call.site)
+        return
     with _driving(machine, TRUE if trains else FALSE):
-        own = model.cls.find(_STEPS[declared]) if isinstance(model, Instance) else None
-        if isinstance(own, Function):
-            machine.call(Method(model, own), [data], {}, call.site)
-            return
         phase = _told(machine, model, TRUE if trains else FALSE)
         training = {} if phase is None else {"training": phase}
         output = machine.call(model, [data], training, call.site)
