@@ -8,7 +8,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -235,7 +235,7 @@ class _Run:
                         library,
                         shared,
                         observe,
-                        self._settings(program.entry).target_versions,
+                        self._bounds(program.entry),
                     )
                 except Exception as error:  # the other programs are still worth checking
                     self._note_failure(program.entry, error)
@@ -257,11 +257,15 @@ class _Run:
                         entered,
                         shared,
                         observe,
-                        self._settings(path).target_versions,
+                        self._bounds(path),
                     ):
                         self._ask(trace)
                 except Exception as error:  # as above
                     self._note_failure(path, error)
+
+    def _bounds(self, path: Path) -> tuple[Mapping[str, str], Mapping[str, str]]:
+        versions = self._settings(path).target_versions
+        return versions, getattr(versions, "ceilings", versions)
 
     def _ask(self, trace: Trace) -> None:
         if self.observer is not None:

@@ -342,6 +342,8 @@ class Trace:
     """Why the analysis stopped early, or empty."""
     versions: Mapping[str, str] = field(default_factory=dict)
     """The lowest version of each library that the project allows, where it says so."""
+    ceilings: Mapping[str, str] = field(default_factory=dict)
+    """The highest one, or the first that it does not allow, where it says so."""
     problems: tuple[Problem, ...] = ()
     """What could not be read of the files."""
     unused: tuple[UnusedSuppression, ...] = ()

@@ -20,6 +20,8 @@ from bnlint.trace import Trace
 
 Read = Callable[[Path], Module | None]
 
+Bounds = tuple[Mapping[str, str], Mapping[str, str]]
+NO_BOUNDS: Bounds = ({}, {})
 ALONE = 20_000
 """Steps that one function may cost when it is interpreted on its own."""
 
@@ -31,14 +33,15 @@ def interpret(
     library: Library,
     shared: Shared | None = None,
     observe: Observe | None = None,
-    versions: Mapping[str, str] | None = None,
+    versions: Bounds = NO_BOUNDS,
 ) -> tuple[Trace, set[ast.AST]]:
     """The trace of a program, and the function definitions that it entered.
 
-    ``shared`` keeps what programs have in common between calls; ``versions`` are those of the libraries.
+    ``shared`` keeps what programs have in common between calls; ``versions`` are the lowest and
+    the highest of the libraries.
     """
     modules = Modules(project, read, entry, shared)
-    trace = Trace("", versions=versions or {})
+    trace = Trace("", versions=versions[0], ceilings=versions[1])
     machine = Machine(modules, library, trace, observe)
     if shared is not None and shared.steps > GENEROUS:
         machine.limit //= 8
@@ -63,7 +66,7 @@ def interpret_alone(
     entered: set[ast.AST],
     shared: Shared | None = None,
     observe: Observe | None = None,
-    versions: Mapping[str, str] | None = None,
+    versions: Bounds = NO_BOUNDS,
 ) -> Iterator[Trace]:
     """A trace for each function and class of a module that no program entered."""
     source = read(path)
@@ -77,7 +80,7 @@ def interpret_alone(
     if all(_reached(node, entered) for node in definitions):
         return
     modules = Modules(project, read, path, shared)
-    machine = Machine(modules, library, Trace("", versions=versions or {}), observe)
+    machine = Machine(modules, library, Trace("", versions=versions[0], ceilings=versions[1]), observe)
     try:
         module = modules.run(machine, path, path.stem)
     except BudgetExceeded:
@@ -89,7 +92,7 @@ def interpret_alone(
         value = module.scope.slots.get(node.name)
         if _reached(node, entered) or not isinstance(value, Value) or _is_test(value):
             continue
-        trace = machine.trace = Trace("", driven=False, versions=versions or {})
+        trace = machine.trace = Trace("", driven=False, versions=versions[0], ceilings=versions[1])
         machine.state.clear()
         machine.graph = None
         machine.frame = module.scope.frame

@@ -70,6 +70,8 @@ class Declared:
     version: str
     path: Path
     line: int
+    ceiling: str = ""
+    """The highest version that is allowed, or the first that is not; empty if there is no such limit."""
 
 
 Look = Callable[[Path], Mapping[str, Declared]]
@@ -106,9 +108,19 @@ def places(folder: Path) -> dict[str, Declared]:
                 line = text.count("\n", 0, match.start("version")) + 1
                 known = here.get(name := library(match["name"]))
                 if known is None or _numbers(version) < _numbers(known.version):
-                    here[name] = Declared(version, path, line)
+                    here[name] = Declared(version, path, line, _ceiling(match, text))
         found = here | found
     return found
+
+
+def _ceiling(match: re.Match[str], text: str) -> str:
+    """What limits the versions from above: a pin or a lock, or a bound behind or before the lower one."""
+    before = text[match.start() : match.start("version")]
+    if re.search(r"==|~=|version", before) or re.search(r"[^<>!=~]=\s*$", before):
+        return match["version"].rstrip(".")
+    around = before + re.split(r"[\"'\n;]", text[match.end("version") : match.end("version") + 40])[0]
+    found = re.search(r"<=?\s*(\d[\d.]*)", around)
+    return found[1].rstrip(".") if found else ""
 
 
 def _declaring(folder: Path) -> Iterator[tuple[Path, tuple[str, ...]]]:
@@ -162,6 +174,17 @@ class Versions(Mapping[str, str]):
     def _all(self) -> dict[str, str]:
         return {name: found.version for name, found in self.places.items()} | dict(self._configured)
 
+    @property
+    def ceilings(self) -> Mapping[str, str]:
+        """The limits from above; a version that the configuration names is the one that is meant."""
+        return _Ceilings(self)
+
+    @cached_property
+    def limits(self) -> dict[str, str]:
+        """What :attr:`ceilings` holds."""
+        found = {name: each.ceiling for name, each in self.places.items() if each.ceiling}
+        return found | dict(self._configured)
+
     def __getitem__(self, name: str) -> str:
         return self._all[name]
 
@@ -170,3 +193,19 @@ class Versions(Mapping[str, str]):
 
     def __len__(self) -> int:
         return len(self._all)
+
+
+class _Ceilings(Mapping[str, str]):
+    """Nothing is read before somebody asks."""
+
+    def __init__(self, versions: Versions) -> None:
+        self._versions = versions
+
+    def __getitem__(self, name: str) -> str:
+        return self._versions.limits[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._versions.limits)
+
+    def __len__(self) -> int:
+        return len(self._versions.limits)

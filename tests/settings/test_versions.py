@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bnlint.settings.versions import declared, places
+from bnlint.settings.versions import Versions, declared, places
 
 
 @pytest.mark.parametrize(
@@ -110,3 +110,24 @@ def test_a_folder_that_cannot_be_read(tmp_path: Path) -> None:
     assert declared(tmp_path / "gone") == {}
     (tmp_path / "requirements.txt").mkdir()
     assert declared(tmp_path) == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "expected"),
+    [
+        ("requirements.txt", "tensorflow==2.3.0\n", {"tensorflow": "2.3.0"}),
+        ("requirements.txt", "tensorflow>=2.3,<2.16\nkeras>=2\n", {"tensorflow": "2.16"}),
+        ("requirements.txt", "tensorflow<2.16,>=2.3\n", {"tensorflow": "2.16"}),
+        ("environment.yml", "- tensorflow-gpu=1.14.0=h0d30ee6_0\n", {"tensorflow": "1.14.0"}),
+        ("poetry.lock", '[[package]]\nname = "keras"\nversion = "3.3.3"\n', {"keras": "3.3.3"}),
+        ("setup.py", "setup(install_requires=['tensorflow>=2.0', 'numpy<2'])\n", {}),
+    ],
+)
+def test_limits_from_above(tmp_path: Path, name: str, text: str, expected: dict[str, str]) -> None:
+    (tmp_path / name).write_text(text)
+    assert dict(Versions({}, tmp_path, tmp_path).ceilings) == expected
+
+
+def test_a_configured_version_is_the_one_that_is_meant(tmp_path: Path) -> None:
+    (tmp_path / "requirements.txt").write_text("keras>=2\n")
+    assert dict(Versions({"keras": "3.0"}, tmp_path, tmp_path).ceilings) == {"keras": "3.0"}

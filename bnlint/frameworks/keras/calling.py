@@ -75,6 +75,9 @@ def phase(machine: Machine, training: Value | None, default: Value | None = None
     if given(default) is not None:
         assert default is not None
         return default, Origin.ARGUMENT
+    globally = machine.state.get("keras learning phase")
+    if isinstance(globally, Value):
+        return globally, Origin.CONTEXT
     return FALSE, Origin.DEFAULT
 
 

@@ -13,25 +13,36 @@ from bnlint.interpreter.machine import Machine
 _GRAPH = re.compile(
     r"disable_v2_behavior|disable_eager_execution|[sS]ession\(|\.placeholder\(|get_variable\(|"
     r"make_(?:one_shot|initializable)_iterator|get_default_graph|tf\.Graph\(|Estimator|variable_scope\(|"
-    r"set_learning_phase|get_session|model_fn|tf\.contrib"
+    r"get_session|model_fn|tf\.contrib"
 )
+_LEARNING_PHASE = re.compile(r"set_learning_phase")
+_STANDALONE = re.compile(r"^\s*(?:import|from) keras\b", re.MULTILINE)
 _SECOND = re.compile(
     r"\btf_keras\b|TF_USE_LEGACY_KERAS|tensorflow\.python\.keras|keras\.(?:engine|layers\.(?:normalization|core|"
     r"convolutional|merge|pooling|advanced_activations|recurrent)|utils\.np_utils|objectives|applications\.\w+_v1)\b|"
     r"fit_generator|predict_generator|evaluate_generator|learning_phase\(|"
-    r"experimental_run_v2|experimental\.preprocessing|tensorflow\.compat\.v1|tf\.compat\.v1|optimizers\.legacy|"
+    r"experimental_run_v2|experimental\.preprocessing|optimizers\.legacy|"
     r"Adam\(lr=|SGD\(lr=|RMSprop\(lr=|reset_states\(\)|tf\.contrib"
 )
 _THIRD = re.compile(
-    r"\bkeras\.(?:ops|random|tree|distribution|KerasTensor|dtype_policies|saving\.\w+|Function)\b|"
-    r"from keras import (?:[\w, ]*\b)?ops\b|KERAS_BACKEND|\bkeras_hub\b|optimizer\.apply\(|"
-    r"exclude_from_weight_decay\("
+    r"\bkeras\.(?:ops|random|tree|distribution|KerasTensor|dtype_policies)\b|"
+    r"from keras import (?:[\w, ]*\b)?ops\b|KERAS_BACKEND|\bkeras_hub\b"
 )
 
 
 def eager(machine: Machine) -> bool:
-    """Whether the program computes as it goes; False when it speaks of graphs and sessions anywhere."""
-    return not machine.modules.say(_GRAPH)
+    """Whether the program computes as it goes; False when it speaks of graphs and sessions anywhere.
+
+    The learning phase of the whole program is heeded by ``fit`` in graphs only (executed with TensorFlow 1.15 and
+    2.21), so a program that sets it is taken for one of that time if its imports or its requirements say so.
+    """
+    say = machine.modules.say
+    if say(_GRAPH):
+        return False
+    if not say(_LEARNING_PHASE):
+        return True
+    highest = _number(machine.trace.ceilings.get("tensorflow"))
+    return not (say(_STANDALONE) or (highest is not None and highest <= (2, 0)))
 
 
 def generation(machine: Machine) -> int | None:
@@ -56,11 +67,9 @@ def _generation(machine: Machine) -> int | None:
     if "tf-keras" in versions:
         return 2
     for lowest, first_of_third, name in ((keras, (3, 0), "keras"), (tensorflow, (2, 16), "tensorflow")):
-        if lowest is None:
-            continue
-        if lowest >= first_of_third:
+        if lowest is not None and lowest >= first_of_third:
             return 3
-        highest = _number(versions.get(f"{name}<"))
+        highest = _number(machine.trace.ceilings.get(name))
         if highest is not None and highest <= first_of_third:
             return 2
     return None
