@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from bnlint.dataflow import Const, Frame, Node, Unknown, Value
+from bnlint.dataflow import Const, Frame, Node, Unknown, Value, sources
 from bnlint.runs import executions, training_runs
 from bnlint.trace import Forward, NormCall, Origin, Run, Trace
 
@@ -25,8 +25,16 @@ def told_by(call: NormCall) -> Forward | None:
 
 
 def _same(one: Value | None, other: Value) -> bool:
+    if isinstance(one, Node):
+        # ``tf.logical_and(training, self.trainable)`` is what was told, as far as it can differ.
+        return other in sources((one,))
     if isinstance(one, Const) and isinstance(other, Const):
-        return one is other or (one.site is not None and one.site == other.site)
+        # What was computed from it has no place of its own.
+        return (
+            one is other
+            or one.site == other.site
+            or (one.site is None and bool(one.value) == bool(other.value))
+        )
     return one is other
 
 

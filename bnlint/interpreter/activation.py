@@ -12,12 +12,21 @@ from bnlint.interpreter.values import Scope
 
 STEPS = 200_000
 """Statements and expressions that one program may cost."""
-GENEROUS = 600_000
+_GENEROUS = 600_000
 """When the programs of a project have cost so many steps together, the others get an eighth each."""
+ALONE = 20_000
+"""Steps that one function may cost when it is interpreted on its own."""
 DEPTH = 60
 """Calls inside calls."""
 RECURSIONS = 5
 """Calls of one function inside itself, when it counts down; otherwise what it does the second time is not known."""
+
+
+def allowance(most: int, spent: int) -> int:
+    """The steps of the next of many analyses, after others of the kind have cost so many: less and less."""
+    if spent <= _GENEROUS:
+        return most
+    return most // 8 if spent <= 3 * _GENEROUS else most // 40
 
 
 class BudgetExceeded(Exception):

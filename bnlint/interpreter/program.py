@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bnlint.dataflow import Value
 from bnlint.frameworks.library import Library
-from bnlint.interpreter.activation import GENEROUS, Activation, BudgetExceeded
+from bnlint.interpreter.activation import ALONE, Activation, BudgetExceeded, allowance
 from bnlint.interpreter.calls import call_with_unknowns
 from bnlint.interpreter.machine import Machine, Observe
 from bnlint.interpreter.modules import Modules
@@ -22,8 +22,6 @@ Read = Callable[[Path], Module | None]
 
 Bounds = tuple[Mapping[str, str], Mapping[str, str]]
 NO_BOUNDS: Bounds = ({}, {})
-ALONE = 20_000
-"""Steps that one function may cost when it is interpreted on its own."""
 
 
 def interpret(
@@ -43,8 +41,8 @@ def interpret(
     modules = Modules(project, read, entry, shared)
     trace = Trace("", versions=versions[0], ceilings=versions[1])
     machine = Machine(modules, library, trace, observe)
-    if shared is not None and shared.steps > GENEROUS:
-        machine.limit //= 8
+    if shared is not None:
+        machine.limit = allowance(machine.limit, shared.steps)
     try:
         modules.run(machine, entry)
     except BudgetExceeded:
@@ -99,13 +97,17 @@ def interpret_alone(
         machine.activation = Activation(module.scope, ())
         machine.guards = ()
         machine.nesting = 0
-        machine.limit = machine.steps + ALONE
+        before = machine.steps
+        most = allowance(ALONE, shared.alone if shared is not None else 0)
+        machine.limit = before + most
         try:
             _call_alone(machine, value, entered)
         except BudgetExceeded:
-            trace.incomplete = f"{node.name} takes more than {ALONE} steps to interpret"
+            trace.incomplete = f"{node.name} takes more than {most} steps to interpret"
         except RecursionError:
             trace.incomplete = f"{node.name} is nested too deeply"
+        if shared is not None:
+            shared.alone += machine.steps - before
         _finish(trace, modules, read, path)
         yield trace
 

@@ -64,6 +64,8 @@ class Shared:
     def __init__(self) -> None:
         self.steps = 0
         """What all programs have cost so far."""
+        self.alone = 0
+        """What all functions have cost that were interpreted on their own."""
         self._kept: dict[Path, Definitions] = {}
         self._closures: dict[Path, tuple[list[Definitions], frozenset[str]]] = {}
         self._names: dict[Path, frozenset[str]] = {}
