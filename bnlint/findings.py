@@ -130,6 +130,16 @@ class RemoveArgument:
 
 
 @dataclass(frozen=True, slots=True)
+class AddParameter:
+    """Give the function that is defined around ``location``, which is in its head, the parameter ``name=default``: the
+    last that can be given by position, or a keyword where more may be given so."""
+
+    location: Location
+    name: str
+    default: str
+
+
+@dataclass(frozen=True, slots=True)
 class AddItem:
     """Put the item ``key: value`` at the end of the dictionary display ``{…}`` at ``location``."""
 
@@ -164,6 +174,7 @@ Edit = (
     | RenameKeyword
     | NameArgument
     | RemoveArgument
+    | AddParameter
     | AddItem
     | ReplaceExpression
     | ReplaceComment

@@ -266,6 +266,16 @@ class Overruled(Event):
 
 
 @dataclass(eq=False, slots=True)
+class Traced(Event):
+    """A call of a function that a framework executes once, to keep what it computes (``tf.function``)."""
+
+    definition: ast.AST
+    graph: object
+    """The same for calls that run what was kept of the first one: as far as is known, which leaves out the sizes of
+    tensors."""
+
+
+@dataclass(eq=False, slots=True)
 class Compile(Event):
     """A model is made ready for training by a trainer, which takes note of what is trainable."""
 

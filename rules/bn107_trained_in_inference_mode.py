@@ -49,8 +49,9 @@ at run time and is reported under this code. Programs that read a checkpoint are
 
 ## Known limits
 
-A False that a caller hands to the function which builds the layer is BN202. Programs that may start from a
-checkpoint of another program are left alone.
+A False that a caller hands to the function which builds the layer is BN202. A model that Keras 3 tells no phase,
+because its `call` takes none, is BN108. Programs that may start from a checkpoint of another program are left
+alone.
 
 ## References
 

@@ -7,11 +7,9 @@ from collections.abc import Sequence
 import libcst as cst
 
 from bnlint.fixes.errors import EditError
+from bnlint.fixes.layout import NOTHING, has_comment, joined, last_line, like, without_comment
 
-_EQUAL = cst.AssignEqual(
-    whitespace_before=cst.SimpleWhitespace(""), whitespace_after=cst.SimpleWhitespace("")
-)
-_NOTHING = cst.SimpleWhitespace("")
+_EQUAL = cst.AssignEqual(whitespace_before=NOTHING, whitespace_after=NOTHING)
 
 
 def set_keyword(call: cst.Call, name: str, value: cst.BaseExpression) -> cst.Call:
@@ -32,19 +30,19 @@ def set_keyword(call: cst.Call, name: str, value: cst.BaseExpression) -> cst.Cal
     between = _between(call, arguments)
     if isinstance(last.comma, cst.Comma):
         comma = last.comma
-        arguments[-1] = last.with_changes(comma=comma.with_changes(whitespace_after=_joined(comma, between)))
-        made = made.with_changes(comma=cst.Comma(whitespace_after=_end(comma.whitespace_after)))
+        arguments[-1] = last.with_changes(comma=comma.with_changes(whitespace_after=joined(comma, between)))
+        made = made.with_changes(comma=cst.Comma(whitespace_after=without_comment(comma.whitespace_after)))
     else:
         ending = last.whitespace_after_arg
-        if _has_comment(ending):
+        if has_comment(ending):
             assert isinstance(ending, cst.ParenthesizedWhitespace)
             # The comment stays beside the argument of which it speaks.
-            last = last.with_changes(whitespace_after_arg=_NOTHING)
-            between = ending.with_changes(last_line=_last_line(between))
+            last = last.with_changes(whitespace_after_arg=NOTHING)
+            between = ending.with_changes(last_line=last_line(between))
         else:
-            last = last.with_changes(whitespace_after_arg=_NOTHING)
+            last = last.with_changes(whitespace_after_arg=NOTHING)
         arguments[-1] = last.with_changes(comma=cst.Comma(whitespace_after=between))
-        made = made.with_changes(whitespace_after_arg=_end(ending))
+        made = made.with_changes(whitespace_after_arg=without_comment(ending))
     return call.with_changes(args=[*arguments, made])
 
 
@@ -85,7 +83,7 @@ def remove_argument(call: cst.Call, index: int) -> cst.Call:
     gone = arguments.pop(index)
     if not arguments:
         # What surrounds the arguments goes with the last of them.
-        return call.with_changes(args=[], whitespace_before_args=_NOTHING)
+        return call.with_changes(args=[], whitespace_before_args=NOTHING)
     if index == len(arguments):
         arguments[-1] = arguments[-1].with_changes(
             comma=gone.comma, whitespace_after_arg=gone.whitespace_after_arg
@@ -97,41 +95,5 @@ def _between(call: cst.Call, arguments: Sequence[cst.Arg]) -> cst.BaseParenthesi
     """What is to stand between the last argument and a new one: a line end where there was one."""
     if len(arguments) > 1:
         comma = arguments[-2].comma
-        before = comma.whitespace_after if isinstance(comma, cst.Comma) else _NOTHING
-        if isinstance(before, cst.ParenthesizedWhitespace):
-            return cst.ParenthesizedWhitespace(indent=before.indent, last_line=before.last_line)
-    elif isinstance(call.whitespace_before_args, cst.ParenthesizedWhitespace):
-        before = call.whitespace_before_args
-        return cst.ParenthesizedWhitespace(indent=before.indent, last_line=before.last_line)
-    return cst.SimpleWhitespace(" ")
-
-
-def _joined(
-    comma: cst.Comma, between: cst.BaseParenthesizableWhitespace
-) -> cst.BaseParenthesizableWhitespace:
-    """What follows the comma of the last argument, with the new argument after it."""
-    after = comma.whitespace_after
-    if isinstance(after, cst.ParenthesizedWhitespace) and _has_comment(after):
-        return after.with_changes(last_line=_last_line(between), indent=_indent(between))
-    return between
-
-
-def _end(ending: cst.BaseParenthesizableWhitespace) -> cst.BaseParenthesizableWhitespace:
-    """The same without comments: they stay where they are."""
-    if isinstance(ending, cst.ParenthesizedWhitespace) and _has_comment(ending):
-        return cst.ParenthesizedWhitespace(indent=ending.indent, last_line=ending.last_line)
-    return ending
-
-
-def _has_comment(space: cst.BaseParenthesizableWhitespace) -> bool:
-    return isinstance(space, cst.ParenthesizedWhitespace) and (
-        space.first_line.comment is not None or any(line.comment for line in space.empty_lines)
-    )
-
-
-def _last_line(space: cst.BaseParenthesizableWhitespace) -> cst.SimpleWhitespace:
-    return space.last_line if isinstance(space, cst.ParenthesizedWhitespace) else cst.SimpleWhitespace("    ")
-
-
-def _indent(space: cst.BaseParenthesizableWhitespace) -> bool:
-    return space.indent if isinstance(space, cst.ParenthesizedWhitespace) else True
+        return like(comma.whitespace_after if isinstance(comma, cst.Comma) else NOTHING)
+    return like(call.whitespace_before_args)

@@ -9,6 +9,7 @@ import libcst as cst
 
 from bnlint.findings import (
     AddItem,
+    AddParameter,
     Edit,
     InsertStatement,
     Location,
@@ -22,7 +23,7 @@ from bnlint.findings import (
     SetKeyword,
     WrapStatement,
 )
-from bnlint.fixes import arguments, expressions, items
+from bnlint.fixes import arguments, expressions, items, parameters
 from bnlint.fixes.blocks import Changed, Orders, changed_body, check_header, parsed_lines
 from bnlint.fixes.errors import EditError
 from bnlint.fixes.names import TensorFlow
@@ -150,6 +151,9 @@ class Draft:
             case RenameKeyword(location, old, new):
                 call = tree.call(location)
                 return [(tree.spans[call], (kind, call, old, new))]
+            case AddParameter(location, name, default):
+                definition = tree.definition(location)
+                return [(tree.spans[definition.params], (kind, definition, name, default))]
             case AddItem(location, key, value):
                 display = tree.expression(location)
                 return [(tree.spans[display], (kind, display, key, self._filled(value, location)))]
@@ -199,6 +203,13 @@ class Draft:
             case RemoveArgument(location):
                 call, index = tree.argument(location)
                 self._act(call, 3, _ToArgument(index, lambda made: arguments.remove_argument(made, index)))
+            case AddParameter(location, name, default):
+                parsed = expressions.parse(default, tree.module)
+                self._act(
+                    tree.definition(location).params,
+                    3,
+                    lambda node: parameters.add_parameter(_parameters(node), name, parsed),
+                )
             case AddItem(location, key, value):
                 item = (
                     expressions.parse(key, tree.module),
@@ -316,6 +327,12 @@ def _turn(ordered: tuple[int, _Action]) -> tuple[int, int]:
 
 def _call(node: cst.CSTNode) -> cst.Call:
     if not isinstance(node, cst.Call):
+        raise EditError(_CONTRADICTION)
+    return node
+
+
+def _parameters(node: cst.CSTNode) -> cst.Parameters:
+    if not isinstance(node, cst.Parameters):
         raise EditError(_CONTRADICTION)
     return node
 

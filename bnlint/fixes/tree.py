@@ -100,6 +100,13 @@ class Tree:
                 return node
         raise _missing("call", location)
 
+    def definition(self, location: Location) -> cst.FunctionDef:
+        """The function in whose head a location is."""
+        statement = self.statement(location)
+        if isinstance(statement, cst.FunctionDef):
+            return statement
+        raise _missing("definition of a function", location)
+
     def comment(self, location: Location) -> cst.Comment:
         """The comment whose place this is."""
         for node in self._nodes(location):

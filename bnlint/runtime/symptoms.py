@@ -132,6 +132,7 @@ class Source(enum.Enum):
     CONSTANT = "a constant"
     CONTEXT = "the learning phase, fixed for the whole program"
     FORGOTTEN = "the default of a placeholder that this run does not feed"
+    UNTOLD = "nobody, because the trainer tells a model nothing whose `call` does not ask"
     UNKNOWN = "not known"
 
 
@@ -153,6 +154,8 @@ class Wrong:
 def source(seen: Seen) -> Source:
     """Where a layer has its phase from in a run."""
     passage = seen.passage
+    if passage.suspect == "BN108":
+        return Source.UNTOLD
     if _is_constant(seen):
         if passage.origin == "context":
             return Source.CONTEXT
@@ -236,6 +239,20 @@ def is_meant(life: Life, run: RunSeen | None = None) -> bool:
 def _sign(life: Life, run: RunSeen | None) -> str | None:
     places = [life.layer.site, *life.layer.callers, *(_places(run) if run is not None else ())]
     return deliberate((), [life.layer.name, *all_names(places)])
+
+
+def overruled(observed: Observed) -> Iterator[tuple[Life, Seen]]:
+    """The layers for which Keras 3 replaced what they were told, where that made a difference: training moved
+    statistics that were learned before, or an evaluation used the moving ones."""
+    for life in lives(observed):
+        learned = not life.began_fresh
+        for seen in sorted(life.runs, key=lambda one: one.run.order):
+            passage, purpose = seen.passage, seen.run.purpose
+            replaced = passage.suspect == "BN211" and life.layer.trainable
+            overwrites = purpose is Purpose.TRAIN and passage.moved and learned
+            if replaced and (overwrites or (purpose is Purpose.EVALUATE and passage.mode is Mode.MOVING)):
+                yield life, seen
+            learned = learned or (not replaced and bool(passage.moved))
 
 
 # Whole programs.

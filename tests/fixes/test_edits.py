@@ -8,6 +8,7 @@ import pytest
 
 from bnlint.findings import (
     AddItem,
+    AddParameter,
     InsertStatement,
     MoveStatement,
     NameArgument,
@@ -364,3 +365,47 @@ def test_the_same_wrap_twice_is_one() -> None:
     text = "f(a, b)\n"
     wrap = WrapStatement(place(text, "a"), "x"), WrapStatement(place(text, "b"), "x")
     assert edited(text, *wrap) == "with x:\n    f(a, b)\n"
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("def f(self, x):\n    pass\n", "def f(self, x, training=None):\n    pass\n"),
+        (
+            "def f(self, x: T, mask = None) -> T: ...\n",
+            "def f(self, x: T, mask = None, training=None) -> T: ...\n",
+        ),
+        ("@d\ndef f(self, x,):\n    pass\n", "@d\ndef f(self, x, training=None,):\n    pass\n"),
+        ("def f(self, x, **rest):\n    pass\n", "def f(self, x, training=None, **rest):\n    pass\n"),
+        ("def f(self, *x):\n    pass\n", "def f(self, *x, training=None):\n    pass\n"),
+        ("def f(self, *x, **rest):\n    pass\n", "def f(self, *x, training=None, **rest):\n    pass\n"),
+        ("def f(self, *, x):\n    pass\n", "def f(self, *, x, training=None):\n    pass\n"),
+        (
+            "def f(\n    self,\n    x,  # here\n):\n    pass\n",
+            "def f(\n    self,\n    x,  # here\n    training=None,\n):\n    pass\n",
+        ),
+        (
+            "def f(\n    self,\n    x  # here\n):\n    pass\n",
+            "def f(\n    self,\n    x,  # here\n    training=None\n):\n    pass\n",
+        ),
+        (
+            "def f(self,\n      x,  # here\n      **rest):\n    pass\n",
+            "def f(self,\n      x,  # here\n      training=None,\n      **rest):\n    pass\n",
+        ),
+    ],
+)
+def test_add_parameter(before: str, after: str) -> None:
+    assert edited(before, AddParameter(place(before, "self"), "training", "None")) == after
+
+
+@pytest.mark.parametrize(
+    ("text", "piece", "reason"),
+    [
+        ("def f(x, training=True):\n    pass\n", "x", "has a parameter `training` already"),
+        ("def f(x, /):\n    pass\n", "x", "no parameter behind which"),
+        ("x = 1\n", "x", "no definition of a function"),
+    ],
+)
+def test_add_parameter_is_refused(text: str, piece: str, reason: str) -> None:
+    with pytest.raises(EditError, match=reason):
+        edited(text, AddParameter(place(text, piece), "training", "None"))

@@ -55,6 +55,7 @@ CASES: dict[str, tuple[Case, ...]] = {
         Case("bad_keras_layer_told_false.py", on=BOTH),
         Case("bad_module_forwards_no_phase.py", on=BOTH),
     ),
+    "BN108": (Case("bad_fit_of_a_model_of_blocks.py", on=(KERAS3,)),),
     "BN110": (Case("bad_contrib_decay_in_partial.py"),),
     "BN113": (Case("bad_literal_in_call.py", twin="good_only_convolutions_frozen.py"),),
     "BN114": (Case("bad_zero_before_training.py", twin="good_phase_explicit_in_calls.py"),),
@@ -79,6 +80,17 @@ CASES: dict[str, tuple[Case, ...]] = {
         ),
     ),
     "BN210": (Case("bad_assigns_as_dependency_of_branch.py"),),
+    "BN211": (
+        Case("bad_base_is_unfrozen_later.py", twin="good_norms_stay_frozen.py", on=(KERAS3,)),
+        Case("bad_batch_statistics_in_predict.py", twin="good_sampled_by_a_plain_call.py", on=(KERAS3,)),
+    ),
+    "BN212": (
+        Case(
+            "bad_attribute_of_a_trainer.py",
+            twin="good_flag_is_an_argument.py",
+            unseen="A run sees with which phase a function was traced, and not which one it should have had since.",
+        ),
+    ),
     "BN214": (Case("bad_default_false_never_fed.py"),),
     "BN301": (Case("bad_cond_with_identity_branch.py", twin="good_phase_chooses_between_two_norm_calls.py"),),
     "BN302": (Case("bad_branches_of_cond.py"),),

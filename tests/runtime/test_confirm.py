@@ -117,6 +117,8 @@ def codes(seen: Observed) -> list[str]:
 
 
 STILL = {"moved": False}
+UNTOLD = {"suspect": "BN108", "origin": "default", "fixed": None, "phase_site": at(PHASE)}
+REPLACED = {"suspect": "BN211", "origin": "context", "phase_site": at(PHASE)}
 FED, FED_OFF = {"is_training": "True"}, {"is_training": "False"}
 OPERATION = "TypeError: Got an unexpected keyword argument '{}'"
 LAYER = "TypeError: ('Keyword argument not understood:', '{}')"
@@ -171,6 +173,7 @@ CONFIRM: dict[str, list[Callable[[], tuple[Observed, int]]]] = {
         lambda: (standing(asleep(**FIXED)), 10),
         lambda: (standing(asleep(fixed=None, origin="default")), 10),
     ],
+    "BN108": [lambda: (standing(asleep(**UNTOLD)), PHASE)],
     "BN110": [
         lambda: (observed([layer(momentum=0.1)], train(learns(momentum=0.1)), evaluate(infers())), 10),
         lambda: (
@@ -213,6 +216,14 @@ CONFIRM: dict[str, list[Callable[[], tuple[Observed, int]]]] = {
     "BN210": [
         lambda: (observed([by_hand()], train(learns()), evaluate(infers(moved=True))), 10),
         lambda: (observed([by_hand()], train(learns()), evaluate(infers(moved=True, mode=Mode.NEITHER))), 10),
+    ],
+    "BN211": [
+        lambda: (observed([layer()], train(learns()), evaluate(infers(**REPLACED))), PHASE),
+        lambda: (observed([layer(initial_mean=same(3.0))], train(learns(**REPLACED))), PHASE),
+        lambda: (
+            observed([layer()], train(learns()), train(learns(**REPLACED), key="tune", order=3002)),
+            PHASE,
+        ),
     ],
     "BN214": [
         lambda: (standing(asleep(**FORGOTTEN)), PHASE),
@@ -354,6 +365,11 @@ LOOK_ALIKES: dict[str, list[Callable[[], Observed]]] = {
         # A teacher, which the step does not train.
         lambda: standing(asleep(fixed=True, trained=False)),
     ],
+    "BN108": [
+        lambda: standing(asleep(**UNTOLD), initial_mean=same(3.0), last_mean=same(3.0)),
+        lambda: standing(asleep(**UNTOLD), trainable=False),
+        lambda: observed([layer()], train(learns()), evaluate(infers(**UNTOLD))),
+    ],
     "BN110": [
         lambda: observed([layer(momentum=0.9)], train(learns(momentum=0.9)), evaluate(infers())),
         # Ten steps with the default are a trial.
@@ -414,6 +430,16 @@ LOOK_ALIKES: dict[str, list[Callable[[], Observed]]] = {
         # The statistics are estimated anew.
         lambda: observed(
             [by_hand()], train(learns()), evaluate(by_batch(origin="none", moved=True), order=3002)
+        ),
+    ],
+    "BN211": [
+        # Nothing was learned before.
+        lambda: observed([layer()], train(learns(**REPLACED)), evaluate(infers())),
+        # The layer is frozen.
+        lambda: observed(
+            [layer(trainable=False, initial_mean=same(2.0), initial_variance=same(4.0))],
+            train(asleep(**REPLACED)),
+            evaluate(infers(**REPLACED)),
         ),
     ],
     "BN214": [

@@ -63,6 +63,7 @@ FRAMEWORK = Framework(
     },
     handlers=HANDLERS,
     properties=PROPERTIES,
+    decorated={"tf.function": tapes.traced},
     fallback=_fallback,
     inherited=graphs.inherited,
     norms={f"keras.layers.{name}": signatures.KERAS_CLASS.names for name in layers.NORMS},

@@ -370,7 +370,6 @@ def call_method(machine: Machine, instance: Instance, method: Function, call: Ca
 
 
 def takes_training(method: Function) -> bool:
-    """Whether a ``call`` has a parameter for the phase, or takes any keyword."""
+    """Whether a ``call`` has a parameter for the phase; that it takes any keyword is not enough for Keras 3."""
     spec = method.node.args
-    names = {argument.arg for argument in (*spec.posonlyargs, *spec.args, *spec.kwonlyargs)}
-    return "training" in names or spec.kwarg is not None
+    return "training" in {argument.arg for argument in (*spec.posonlyargs, *spec.args, *spec.kwonlyargs)}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from bnlint.dataflow import Node, Unknown, Value, sources
+from copy import copy
+
+from bnlint.dataflow import Choice, Const, Node, Unknown, Value, sources
 from bnlint.frameworks.keras.calling import given
 from bnlint.frameworks.keras.eagerness import eager
 from bnlint.frameworks.keras.table import HANDLERS
@@ -21,7 +23,7 @@ from bnlint.interpreter.values import (
     Tuple,
     contents,
 )
-from bnlint.trace import Run, TrainStep
+from bnlint.trace import Run, Traced, TrainStep
 
 
 def _tape(machine: Machine, call: Call) -> Value:
@@ -103,13 +105,40 @@ def _listed(machine: Machine, variables: Value | None) -> tuple[tuple[Node, ...]
 
 
 def _function(machine: Machine, call: Call) -> Value:
-    """``tf.function(f)`` is f; with arguments alone it is a decorator."""
+    """``tf.function(f)`` does what f does; with arguments alone it is a decorator."""
     function = call.get(0, "func")
-    return function if function is not None else ApiObject("tf.function", call.site)
+    return _compiled(function) if function is not None else ApiObject("tf.function", call.site)
 
 
 def _decorate(machine: Machine, call: Call) -> Value:
-    return call.args[0] if call.args else Unknown("function")
+    return _compiled(call.args[0]) if call.args else Unknown("function")
+
+
+def _compiled(function: Value) -> Value:
+    """A function, or a method, that is traced; what it was made of is not."""
+    if isinstance(function, Method) and isinstance(function.function, Function):
+        compiled = _compiled(function.function)
+        assert isinstance(compiled, Function)
+        return Method(function.receiver, compiled)
+    if isinstance(function, Function):
+        function = copy(function)
+        function.decorators = (*function.decorators, "tf.function")
+    return function
+
+
+def traced(machine: Machine, function: Function, call: Call) -> Call:
+    """A traced function is called: Python values among its arguments are a part of what is kept."""
+    arguments = tuple((name, _kind(value)) for name, value in (*enumerate(call.args), *call.kwargs.items()))
+    machine.emit(Traced(machine.context(call.site), machine.tick(), function.node, (function, arguments)))
+    return call
+
+
+def _kind(value: Value) -> object:
+    if isinstance(value, Const):
+        return type(value.value), repr(value.value)
+    if isinstance(value, Tuple | List):
+        return tuple(map(_kind, value.items))
+    return None if isinstance(value, Node | Unknown | Choice) else value
 
 
 def _strategy(machine: Machine, call: Call) -> Value:

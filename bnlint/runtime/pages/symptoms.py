@@ -303,7 +303,7 @@ SYMPTOMS = (
         "was trained in inference mode",
         "were trained in inference mode",
         "The layer did not normalise while the model was trained, and it learned no statistics.",
-        _codes("104 107 114 202 203 204 205 214"),
+        _codes("104 107 108 114 202 203 204 205 214"),
         _trained_in_inference_mode,
     ),
     Symptom(

@@ -117,6 +117,9 @@ class Phases:
                 baked = self.baked.get(call.layer)
                 if baked is not None and baked.value is call.training and (baked.keeps or outer is None):
                     return Phase(declared, "argument", True, baked.site)
+                if baked is not None and not baked.keeps and call.training is (not baked.value):
+                    instead = f"Keras 3 replaced the `training={baked.value}` of the model's description"
+                    return Phase(declared, "context", False, baked.site, "", "BN211", instead)
                 if outer is None:
                     return Phase(declared, "context", False)
                 continue
