@@ -6,17 +6,21 @@ Reports a layer of a network that is trained from scratch and that is in inferen
 does: `tf.layers.batch_normalization` without `training`, a False in the layer's own call, or the default of a
 function that nobody overrides.
 
+In TensorFlow 2 it reports the call of a model, or of a layer on its own, that a tape trains without
+`training=True`: in a loop of the program's own, in an overridden `train_step`, in a `tf.Module`.
+
 ## Why it is bad
 
 `tf.layers.batch_normalization` infers unless told otherwise. It then normalises with its stored mean 0 and
 variance 1, in training too, and makes no update operations: it is a learnable scale and shift, and nothing is
-normalised.
+normalised. A Keras model that the program calls itself infers, too, unless it is told to train.
 
 ## When it is not a bug
 
 - The program only infers.
 - A pretrained network is used with its statistics frozen.
-- The layer's weights are not trained by the step.
+- The layer's weights are not trained by the step: gradients of an input, a teacher, a frozen base.
+- A Keras layer inside a model is called without a phase: Keras hands down that of the outermost call.
 
 ## Example
 
@@ -33,12 +37,20 @@ with tf.control_dependencies(tf.get_collection(tf.GraphKeys.UPDATE_OPS)):
     train_op = tf.train.AdamOptimizer().minimize(cost(x))
 ```
 
+With a tape:
+
+```python
+with tf.GradientTape() as tape:
+    loss = cost(y, model(x, training=True))
+```
+
 ## Fix safety
 
 Another mode changes what the network computes, so no fix is safe. Where one phase is evident and has a name at the
 layer, the fix hands it to the layer and is unsafe: a placeholder or variable that is true in the training and that
 other layers follow or that is called like a phase, or the `mode` of an Estimator's model function. BN101 then
-sees to it that the updates are run. Otherwise the fix is only shown.
+sees to it that the updates are run. At the call of a model the fix says `training=True`, or hands on the phase that
+the function around it takes. Otherwise the fix is only shown.
 
 ## Confirmed by
 
@@ -56,6 +68,8 @@ alone.
 ## References
 
 - TensorFlow 1.15, `tf.compat.v1.layers.batch_normalization`: `training` is False by default.
+- https://github.com/tensorflow/tensorflow/issues/32864
+- Executed: Keras 3.15 and tf-keras 2.21.
 """
 
 from __future__ import annotations

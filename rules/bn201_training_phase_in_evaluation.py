@@ -3,19 +3,22 @@
 ## What it does
 
 Reports a True that reaches batch normalisation in an evaluation: a feed entry such as `is_training: True` of
-a run that evaluates, or an argument of the call that builds a graph which only evaluations use.
+a run that evaluates, an argument of the call that builds a graph which only evaluations use, or `training=True` in
+the call of a Keras model.
 
 ## Why it is bad
 
 The layer normalises with the mean and variance of the evaluated batch instead of the learned ones. The
 prediction for one sample then depends on the other samples of its batch, a batch of one gives nonsense, and
 the measured accuracy is not that of the deployed model. Layers that update in place also learn from the test
-data.
+data, as those of Keras do.
 
 ## When it is not a bug
 
 - The loss or a summary is read again with the batch of the train step: that is monitoring.
 - Statistics are re-estimated after training by running the update operations alone.
+- Nobody looks at the result of the call: it builds the weights, or estimates the statistics anew.
+- Dropout is kept on in predictions, to see how sure they are.
 - GAN samplers, style transfer, meta-learning and domain adaptation use batch statistics on purpose.
 
 ## Example
@@ -158,7 +161,7 @@ class TrainingPhaseInEvaluation(Rule):
         literal = forward.training if forward is not None else None
         if forward is None or not isinstance(literal, Const) or not literal.value:
             return
-        for call in norms_in(run, trace):
+        for call in norms_reached(run, trace):
             if call.updates is Updates.NONE or told_by(call) is not forward or meant(call, run, trace):
                 continue
             site = literal.site or forward.site

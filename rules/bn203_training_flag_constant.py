@@ -5,7 +5,7 @@
 Reports a layer that an evaluation runs and that is in training mode whatever the program does: by the API's
 default (`tf.contrib.layers.batch_norm` and slim's `batch_norm` train unless told otherwise), by a literal in
 its call, in an argument scope or in `normalizer_params`, or by the default of a function that nobody
-overrides.
+overrides, such as the `call` of a Keras model.
 
 ## Why it is bad
 
@@ -35,7 +35,8 @@ def network(x, is_training):
 ## Fix safety
 
 Where the phase is at hand, the fix gives it to the layer: the `mode` of an Estimator's model function, or a phase
-placeholder that the evaluation feeds False. It changes what the evaluation computes, so it is unsafe. Elsewhere the
+placeholder that the evaluation feeds False. A layer in the `call` of a Keras model follows that call once the constant
+is taken away. It changes what the evaluation computes, so it is unsafe. Elsewhere the
 phase has to come from the callers, which is a decision: then the fix is only shown.
 
 ## Confirmed by
