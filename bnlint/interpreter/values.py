@@ -465,6 +465,9 @@ class Call:
         return (*self.args, *self.kwargs.values(), *self.rest)
 
 
+_MOST_SPREAD = 8
+
+
 def contents(values: Iterable[Value], limit: int = 4000) -> tuple[Value, ...]:
     """The nodes, unknowns and choices inside values: what a computation with them depends on."""
     found: dict[Value, None] = {}
@@ -493,7 +496,10 @@ def contents(values: Iterable[Value], limit: int = 4000) -> tuple[Value, ...]:
 
 
 def _spread(value: Choice) -> Iterator[Value]:
-    """A choice between containers as choices between each item and nothing."""
+    """A choice between containers as choices between each item and nothing; among many, which is which is lost."""
+    if len(value.options) > _MOST_SPREAD:
+        yield Unknown("", contents(option for _, option in value.options))
+        return
     for guards, option in value.options:
         others = tuple((guard, NONE) for guard, other in value.options if other is not option)
         for item in contents((option,)):

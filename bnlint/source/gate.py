@@ -34,6 +34,7 @@ _NORM = tuple(
         rb"normalizer_(?:fn|param)",
         rb"moments ?\(",
         rb"InPlaceABN",
+        rb"keras[\w.]*applications",
     )
 )
 _DRIVE = tuple(
