@@ -118,6 +118,8 @@ class NormLayer(Event):
     """What the optimizer changes, gamma and beta, where the layer itself is known by them."""
     pretrained: bool = False
     """Whether it starts from weights that were trained elsewhere."""
+    owner: Value | None = None
+    """The layer as an object of the program, by which it can be frozen."""
 
 
 @dataclass(eq=False, slots=True)
@@ -142,6 +144,8 @@ class NormCall(Event):
     """For a bare formula: the statistics that it uses."""
     forward: Forward | None = None
     """The call of a model, or of a layer on its own, in which it happens, where a call hands the phase down."""
+    told: Value | None = None
+    """The phase that it is given, where a frozen layer does not heed it."""
 
     def training(self, world: World) -> bool | None:
         """Whether it normalises with batch statistics in a world; None when not known."""
@@ -280,6 +284,10 @@ class Compile(Event):
     """A model is made ready for training by a trainer, which takes note of what is trainable."""
 
     target: Value
+    trainable: dict[Value, Value] = field(default_factory=dict)
+    """Whether each of its parts is trainable now."""
+    at_once: bool | None = False
+    """Whether the trainer looks again at every step (``run_eagerly``); None when that is not known."""
 
 
 @dataclass(eq=False, slots=True)
@@ -288,6 +296,10 @@ class Freeze(Event):
 
     target: Value
     trainable: Value
+    parts: tuple[Value, ...] = ()
+    """The layers that this is about, as objects of the program: the target, and all that it has now."""
+    infers: bool | None = False
+    """Whether that puts normalisations into inference mode; None when it depends on what is not known."""
 
 
 @dataclass(eq=False, slots=True)

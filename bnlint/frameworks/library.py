@@ -16,6 +16,7 @@ import bnlint.frameworks
 from bnlint.dataflow import Const, Node, Unknown, Value
 from bnlint.findings import Location
 from bnlint.interpreter import builtins, methods
+from bnlint.interpreter.attributes import Site
 from bnlint.interpreter.values import (
     ApiObject,
     ApiRef,
@@ -251,12 +252,23 @@ class Library:
             return computed(machine, Call([], {}, site, receiver=holder, name=name))
         return Method(holder, name)
 
-    def set_attribute(self, machine: Machine, holder: ApiObject, name: str, value: Value) -> bool:
-        """Let a framework see that an attribute of its object is set; true if that was all."""
-        handler = self._handlers.get(f"{holder.kind}.{name}=")
+    def set_attribute(
+        self, machine: Machine, holder: ApiObject | Instance, name: str, value: Value, site: Site
+    ) -> bool:
+        """Let a framework see that an attribute of its object is set, or of one that derives from its class.
+
+        True if that was all.
+        """
+        if isinstance(holder, ApiObject):
+            kind = holder.kind
+        else:
+            base = holder.cls.api()
+            kind = base.name if base is not None else ""
+        handler = self._handlers.get(f"{kind}.{name}=")
         if handler is None:
             return False
-        handler(machine, Call([value], {}, machine.here, receiver=holder, name=name))
+        made = Call([value], {}, site() if callable(site) else site, receiver=holder, name=name)
+        handler(machine, made)
         return True
 
     def inherited(self, machine: Machine, instance: Instance, base: ApiRef, name: str) -> Value:

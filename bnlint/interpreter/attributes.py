@@ -144,26 +144,42 @@ def _of_super(machine: Machine, holder: Super, name: str) -> Value:
     return machine.unknown(name)
 
 
-def set_attribute(machine: Machine, holder: Value, name: str, value: Value) -> None:
+def set_attribute(machine: Machine, holder: Value, name: str, value: Value, site: Site) -> None:
     """``holder.name = value``."""
     holder = machine.settle(holder)
     if isinstance(holder, Instance):
         setter = holder.cls.find(name)
         if not isinstance(setter, Property):
-            machine.store.write(holder, name, value)
+            if not machine.libraries.set_attribute(machine, holder, name, value, site):
+                machine.store.write(holder, name, value)
         elif setter.setter is not None:
-            machine.call(setter.setter, [holder, value], {}, machine.here)
+            machine.call(setter.setter, [holder, value], {}, site() if callable(site) else site)
     elif isinstance(holder, ClassValue):
         machine.store.write(holder, name, value)
     elif isinstance(holder, ApiObject):
-        if not machine.libraries.set_attribute(machine, holder, name, value):
+        if not machine.libraries.set_attribute(machine, holder, name, value, site):
             machine.store.write(holder, name, value)
     elif isinstance(holder, ModuleValue):
         machine.store.write(holder.scope, name, value)
     elif isinstance(holder, Choice):
         for _, option in holder.options:
-            if isinstance(option, Instance | ApiObject):
+            if isinstance(option, Instance | ApiObject) and not _may_set(machine, option, name, value, site):
                 old = option.slots.get(name)
                 machine.store.write(option, name, value if old is None else machine.unknown(name, old, value))
     elif isinstance(holder, Unknown | Function):
         machine.remember(("attribute", holder, name), value)
+        _may_set(machine, holder, name, value, site)
+
+
+def _may_set(machine: Machine, holder: Value, name: str, value: Value, site: Site) -> bool:
+    """Let a framework see that an attribute may be set, of an object or of something that comes out of it."""
+    pending, seen, found = [holder], {holder}, False
+    while pending:
+        current = pending.pop()
+        if isinstance(current, Instance | ApiObject):
+            unknown = machine.unknown(name, value)
+            found = machine.libraries.set_attribute(machine, current, name, unknown, site) or found
+        elif isinstance(current, Unknown):
+            pending.extend(source for source in current.sources if source not in seen)
+            seen.update(current.sources)
+    return found

@@ -93,6 +93,9 @@ def _enumerate(machine: Machine, call: Call) -> Value:
         return (
             List([Tuple([Unknown("index"), machine.unknown("", *call.args)])] * 2, True) if more else List()
         )
+    iterable = machine.settle(call.args[0]) if call.args else Unknown()
+    if isinstance(iterable, List) and not iterable.ordered:
+        return List([Tuple([Unknown("index"), item]) for item in items], more)
     made = [Tuple([Const(first + index), item]) for index, item in enumerate(items)]
     return List(made, more)
 
@@ -294,6 +297,8 @@ def _isinstance(machine: Machine, call: Call) -> Value:
         isinstance(k, ApiRef) and k.name.startswith("builtins.") for k in kinds
     ):
         return FALSE
+    if isinstance(value, ApiObject) and any(isinstance(k, ApiRef) and k.name == value.kind for k in kinds):
+        return TRUE
     return Unknown()
 
 
@@ -338,7 +343,7 @@ def _setattr(machine: Machine, call: Call) -> Value:
     if len(call.args) == 3:
         name = machine.constant(call.args[1])
         if isinstance(name, str):
-            set_attribute(machine, call.args[0], name, call.args[2])
+            set_attribute(machine, call.args[0], name, call.args[2], call.site)
     return NONE
 
 

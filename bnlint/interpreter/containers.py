@@ -76,6 +76,8 @@ def item(machine: Machine, holder: Value, key: Value, site: Callable[[], Locatio
     if isinstance(holder, Dict) and isinstance(key, Choice) and known is None:
         return choice([(guards, item(machine, holder, option, site)) for guards, option in key.options])
     if isinstance(holder, Tuple | List):
+        if isinstance(holder, List) and not holder.ordered:
+            return some_of(holder)
         if isinstance(known, int) and -len(holder.items) <= known < len(holder.items):
             if not (isinstance(holder, List) and holder.open and known < 0):
                 return machine.settle(holder.items[known])
@@ -101,6 +103,11 @@ def item(machine: Machine, holder: Value, key: Value, site: Callable[[], Locatio
     if special is not None:
         return machine.call(special, [key], {}, site())
     return machine.unknown("", holder)
+
+
+def some_of(holder: List) -> Unknown:
+    """One or more items of a list whose order is not known."""
+    return Unknown("", (*holder.items, *contents(holder.items)))
 
 
 def _chosen(machine: Machine, holder: Dict, key: Value, site: Callable[[], Location]) -> Value | None:
@@ -232,7 +239,10 @@ def assign(
         holder = scope.declared.get(target.id, scope)
         machine.store.write(holder, target.id, value)
     elif isinstance(target, ast.Attribute):
-        set_attribute(machine, machine.evaluate(target.value, scope), target.attr, value)
+        site = scope.module.source.location
+        set_attribute(
+            machine, machine.evaluate(target.value, scope), target.attr, value, lambda: site(target)
+        )
     elif isinstance(target, ast.Subscript):
         holder_value = machine.evaluate(target.value, scope)
         key = machine.evaluate(target.slice, scope)

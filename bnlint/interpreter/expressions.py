@@ -10,7 +10,7 @@ from bnlint.dataflow import Choice, Const, Node, Op, Unknown, Value
 from bnlint.interpreter.activation import BudgetExceeded
 from bnlint.interpreter.attributes import attribute
 from bnlint.interpreter.calls import call, function_of
-from bnlint.interpreter.containers import CONCRETE, assign, item, iterate, merge, put
+from bnlint.interpreter.containers import CONCRETE, assign, item, iterate, merge, put, some_of
 from bnlint.interpreter.operators import MOST, binary, compare, format_string
 from bnlint.interpreter.store import choice
 from bnlint.interpreter.values import (
@@ -282,6 +282,8 @@ def _slice(machine: Machine, holder: Value, node: ast.Slice, whole: ast.expr, sc
         known = known and (bound is None or isinstance(value, int))
         bounds.append(value if isinstance(value, int) else None)
     where = slice(*bounds)
+    if isinstance(holder, List) and not holder.ordered:
+        return some_of(holder)
     if known and bounds[2] != 0:
         if isinstance(holder, Tuple):
             return Tuple(holder.items[where])

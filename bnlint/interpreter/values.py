@@ -353,6 +353,11 @@ class List(Mutable):
         """Whether there may be more."""
         return self.slots["open"]  # type: ignore[no-any-return]
 
+    @property
+    def ordered(self) -> bool:
+        """Whether the known items stand in the order of the list."""
+        return not self.slots.get("unordered")
+
     def __repr__(self) -> str:
         return f"List{self.items!r}"
 

@@ -37,6 +37,7 @@ class Purpose(enum.Enum):
     UNKNOWN = "unknown"
 
 
+METHODS_THAT_TRAIN = ("fit", "train_on_batch")
 METHODS_THAT_EVALUATE = ("evaluate", "predict", "test_on_batch", "predict_on_batch")
 """Of a Keras model."""
 
@@ -126,6 +127,9 @@ class Passage:
     """The line that made the placeholder which tells the phase, or that set the phase of the whole program."""
     trained: bool | None = None
     """Whether the run changed the layer's own gamma or beta; None when it has none or it is not known."""
+    trainable: bool | None = None
+    """Whether the program had it trainable when it called the trainer (``fit``) for the run; None when that is not
+    known, or not always the same."""
     moved: bool | None = None
     """Whether r changed during the run; None when it was not looked at."""
     momentum: float | None = None

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 from functools import cached_property
 from pathlib import Path
@@ -41,6 +41,7 @@ _LOCKED_JSON = rf'"{_NAME}":\s*\{{[^{{}}]*?"version":\s*"==={{0,1}}{_VERSION}'
 _CONDA = rf"""^\s*-\s*["']?(?:[\w-]+::)?{_NAME}{_EXTRAS}(?:=|{_LOWEST})\s*{_VERSION}"""
 _REQUIRED = rf"""^[\s"'-]*{_NAME}{_EXTRAS}{_LOWEST}\s*{_VERSION}"""
 _QUOTED = rf"""["']{_NAME}{_EXTRAS}\(?{_LOWEST}\s*{_VERSION}"""
+_LIMIT = rf"""^[\s"'-]*{_NAME}{_EXTRAS}(?:[<>=!~]+\s*[\d.*]+\s*,\s*)*(?:<=?|===?)\s*{_VERSION}"""
 _ASSIGNED = (
     rf"""^["']?{_NAME}["']?\s*=\s*(?:\{{[^}}\n]*?\bversion\s*=\s*)?["'](?:\^|~|{_LOWEST})?\s*{_VERSION}"""
 )
@@ -88,7 +89,7 @@ def declared(root: Path) -> dict[str, str]:
 
     Libraries without a lower bound are left out: then nothing is known.
     """
-    return {name: found.version for name, found in places(root).items()}
+    return {name: found.version for name, found in places(root).items() if found.version}
 
 
 def places(folder: Path) -> dict[str, Declared]:
@@ -108,19 +109,16 @@ def places(folder: Path) -> dict[str, Declared]:
                 line = text.count("\n", 0, match.start("version")) + 1
                 known = here.get(name := library(match["name"]))
                 if known is None or _numbers(version) < _numbers(known.version):
-                    here[name] = Declared(version, path, line, _ceiling(match, text))
+                    exact = (
+                        version if pattern in (_LOCKED, _LOCKED_JSON, _CONDA) and ">" not in match[0] else ""
+                    )
+                    here[name] = Declared(version, path, line, exact)
+        for match in re.finditer(_LIMIT, text, _FLAGS):
+            line = text.count("\n", 0, match.start("version")) + 1
+            known = here.get(name := library(match["name"])) or Declared("", path, line)
+            here[name] = replace(known, ceiling=known.ceiling or match["version"].rstrip("."))
         found = here | found
     return found
-
-
-def _ceiling(match: re.Match[str], text: str) -> str:
-    """What limits the versions from above: a pin or a lock, or a bound behind or before the lower one."""
-    before = text[match.start() : match.start("version")]
-    if re.search(r"==|~=|version", before) or re.search(r"[^<>!=~]=\s*$", before):
-        return match["version"].rstrip(".")
-    around = before + re.split(r"[\"'\n;]", text[match.end("version") : match.end("version") + 40])[0]
-    found = re.search(r"<=?\s*(\d[\d.]*)", around)
-    return found[1].rstrip(".") if found else ""
 
 
 def _declaring(folder: Path) -> Iterator[tuple[Path, tuple[str, ...]]]:
@@ -145,7 +143,8 @@ def _numbers(version: str) -> tuple[int, ...]:
 class Versions(Mapping[str, str]):
     """The versions that apply in a folder: those of the configuration, then those that the nearest folder declares.
 
-    Nothing is read before somebody asks: most runs never do.
+    The version that ``keras`` must not exceed, or not reach, is ``keras<``. Nothing is read before somebody asks:
+    most runs never do.
     """
 
     def __init__(
@@ -172,7 +171,8 @@ class Versions(Mapping[str, str]):
 
     @cached_property
     def _all(self) -> dict[str, str]:
-        return {name: found.version for name, found in self.places.items()} | dict(self._configured)
+        found = {name: found.version for name, found in self.places.items() if found.version}
+        return found | dict(self._configured)
 
     @property
     def ceilings(self) -> Mapping[str, str]:

@@ -35,6 +35,7 @@ _NORM = tuple(
         rb"moments ?\(",
         rb"InPlaceABN",
         rb"keras[\w.]*applications",
+        rb"import applications",
     )
 )
 _DRIVE = tuple(

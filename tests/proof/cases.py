@@ -95,6 +95,13 @@ CASES: dict[str, tuple[Case, ...]] = {
     "BN301": (Case("bad_cond_with_identity_branch.py", twin="good_phase_chooses_between_two_norm_calls.py"),),
     "BN302": (Case("bad_branches_of_cond.py"),),
     "BN304": (Case("bad_actor_and_critic.py", twin="good_scope_for_each_step.py"),),
+    "BN401": (Case("bad_loop_over_layers.py", twin="good_called_for_inference.py"),),
+    "BN403": (
+        Case("bad_frozen_after_first_fit.py", twin="good_compiled_again.py", on=BOTH),
+        Case("bad_unfrozen_without_compile.py", twin="good_toggled_back_before_training.py", on=BOTH),
+    ),
+    "BN404": (Case("bad_whole_base_unfrozen.py", on=BOTH),),
+    "BN405": (Case("bad_gan_for_either_keras.py", twin="good_toggled_at_every_step.py", on=(KERAS3,)),),
     "BN501": (Case("bad_collection_with_scope.py"),),
     "BN603": (Case("bad_conv_axis_zero.py", twin="good_axes_by_rank.py"),),
     "BN604": (Case("bad_fused_op_order.py"),),

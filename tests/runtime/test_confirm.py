@@ -63,6 +63,11 @@ def train(*passages: Passage, **more: object) -> RunSeen:
     return replace(run, **more)  # type: ignore[arg-type]
 
 
+def fit(passage: Passage, order: int, **more: object) -> RunSeen:
+    run = train(passage, key=f"fit {order}", order=order, last=order + 1, api="keras.Model.fit")
+    return replace(run, **more)  # type: ignore[arg-type]
+
+
 def evaluate(*passages: Passage, **more: object) -> RunSeen:
     run = RunSeen(
         "test", at(TESTED), "tf.Session.run", Purpose.EVALUATE, count=7, passages=list(passages), order=3002,
@@ -88,6 +93,11 @@ def stays(key: str = "bn", **more: object) -> Passage:
 def asleep(key: str = "bn", **more: object) -> Passage:
     """In training: by the moving statistics."""
     return replace(stays(key, mode=Mode.MOVING, declared=False), **more)  # type: ignore[arg-type]
+
+
+def rests(**more: object) -> Passage:
+    """In the training of others with Keras: by the moving statistics, and nothing of it changes."""
+    return replace(asleep(trained=False, origin="context", declared=True), **more)  # type: ignore[arg-type]
 
 
 def infers(key: str = "bn", **more: object) -> Passage:
@@ -119,6 +129,10 @@ def codes(seen: Observed) -> list[str]:
 STILL = {"moved": False}
 UNTOLD = {"suspect": "BN108", "origin": "default", "fixed": None, "phase_site": at(PHASE)}
 REPLACED = {"suspect": "BN211", "origin": "context", "phase_site": at(PHASE)}
+IN_PLACE = {"updates": "in place"}
+LEARNED = {**IN_PLACE, "initial_mean": same(1.5), "initial_variance": same(3.0)}
+"""A layer of Keras with the statistics of another training."""
+ON_BATCH = {"api": "keras.Model.train_on_batch"}
 FED, FED_OFF = {"is_training": "True"}, {"is_training": "False"}
 OPERATION = "TypeError: Got an unexpected keyword argument '{}'"
 LAYER = "TypeError: ('Keyword argument not understood:', '{}')"
@@ -303,6 +317,35 @@ CONFIRM: dict[str, list[Callable[[], tuple[Observed, int]]]] = {
             observed([layer()], train(learns()), checkpoints=[replace(SAVES, training_mode=["bn"])]),
             SAVED,
         )
+    ],
+    "BN401": [
+        lambda: (observed([layer(**{**LEARNED, "trainable": False})], train(stays(trained=False))), RAN),
+        lambda: (
+            observed([layer(**{**LEARNED, "updates": "attribute"})], fit(stays(trained=False), 1)),
+            RAN,
+        ),
+    ],
+    "BN403": [
+        lambda: (
+            observed(
+                [layer(**IN_PLACE)],
+                fit(learns(trainable=True), 1, site=at(9)),
+                fit(learns(trainable=False), 5),
+            ),
+            RAN,
+        ),
+        lambda: (observed([layer(**IN_PLACE, **STILL)], fit(rests(trainable=True), 1)), RAN),
+    ],
+    "BN404": [lambda: (observed([layer(**LEARNED)], fit(rests(), 1, site=at(9)), fit(learns(), 5)), RAN)],
+    "BN405": [
+        lambda: (
+            observed(
+                [layer(**IN_PLACE, **STILL, trainable=False)],
+                fit(rests(trainable=False), 1, purpose=Purpose.UNKNOWN, **ON_BATCH),
+                fit(rests(trainable=False), 5, **ON_BATCH),
+            ),
+            RAN,
+        ),
     ],
 }
 """For each rule, programs in which it finds one bug, and the line of it. No other rule finds anything."""
@@ -529,6 +572,31 @@ LOOK_ALIKES: dict[str, list[Callable[[], Observed]]] = {
             [layer(name="stylize/bn")],
             train(learns()),
             checkpoints=[replace(SAVES, training_mode=["bn"])],
+        ),
+    ],
+    "BN401": [
+        lambda: observed([layer(**{**LEARNED, "trainable": False})], fit(rests(trainable=False), 1)),
+        lambda: observed([layer(**LEARNED)], fit(learns(), 1)),
+    ],
+    "BN403": [
+        lambda: observed([layer(**IN_PLACE)], fit(learns(trainable=True), 1), fit(learns(trainable=True), 5)),
+        lambda: observed([layer(**IN_PLACE)], fit(learns(trainable=None), 1)),
+        lambda: observed([layer(**{**LEARNED, "trainable": False})], fit(rests(trainable=False), 1)),
+        # It is told to infer, whatever the trainer has in mind.
+        lambda: observed([layer(**LEARNED)], fit(rests(trainable=True, origin="argument"), 1)),
+    ],
+    "BN404": [
+        lambda: observed([layer(**IN_PLACE)], fit(rests(), 1), fit(learns(), 5)),
+        lambda: observed([layer(**LEARNED)], fit(learns(), 1), fit(rests(), 5)),
+    ],
+    "BN405": [
+        lambda: observed(
+            [layer(**IN_PLACE)], fit(learns(), 1, **ON_BATCH), fit(rests(trainable=False), 5, **ON_BATCH)
+        ),
+        # A frozen model is trained in vain, but not for another one.
+        lambda: observed(
+            [layer(**{**LEARNED, "trainable": False})],
+            fit(rests(trainable=False), 1, purpose=Purpose.UNKNOWN),
         ),
     ],
 }

@@ -121,6 +121,12 @@ def test_a_folder_that_cannot_be_read(tmp_path: Path) -> None:
         ("environment.yml", "- tensorflow-gpu=1.14.0=h0d30ee6_0\n", {"tensorflow": "1.14.0"}),
         ("poetry.lock", '[[package]]\nname = "keras"\nversion = "3.3.3"\n', {"keras": "3.3.3"}),
         ("setup.py", "setup(install_requires=['tensorflow>=2.0', 'numpy<2'])\n", {}),
+        ("requirements.txt", "tensorflow<2.16  # why\n", {"tensorflow": "2.16"}),
+        ("requirements.txt", "tensorflow >=2.4, <=2.15\n", {"tensorflow": "2.15"}),
+        ("requirements.txt", "tensorflow>=2.4\n", {}),
+        ("requirements.txt", "tensorflow!=2.4\n", {}),
+        ("requirements.txt", "tensorflow_hub<0.13\ntensorflow-addons==0.2\n", {}),
+        ("setup.py", "setup(install_requires=[\n    'tensorflow<2.16',\n])\n", {"tensorflow": "2.16"}),
     ],
 )
 def test_limits_from_above(tmp_path: Path, name: str, text: str, expected: dict[str, str]) -> None:

@@ -28,6 +28,15 @@ _THIRD = re.compile(
     r"\bkeras\.(?:ops|random|tree|distribution|KerasTensor|dtype_policies)\b|"
     r"from keras import (?:[\w, ]*\b)?ops\b|KERAS_BACKEND|\bkeras_hub\b"
 )
+_FIRST_TENSORFLOW = re.compile(
+    r"\btf\.(?:Session|InteractiveSession|placeholder|ConfigProto|GPUOptions|contrib|get_default_graph|"
+    r"global_variables_initializer)\b"
+)
+_COMPATIBLE = re.compile(r"\bcompat\.v1\b|\bcompat import v1\b")
+_OTHER_KERAS = re.compile(
+    r"^\s*(?:from|import)\s+(?:keras\b|tensorflow\.keras\b|tensorflow import keras)", re.M
+)
+"""Keras on its own, or that of TensorFlow 2, in a program that may use both."""
 
 
 def eager(machine: Machine) -> bool:
@@ -69,13 +78,39 @@ def _generation(machine: Machine) -> int | None:
     for lowest, first_of_third, name in ((keras, (3, 0), "keras"), (tensorflow, (2, 16), "tensorflow")):
         if lowest is not None and lowest >= first_of_third:
             return 3
-        highest = _number(machine.trace.ceilings.get(name))
-        if highest is not None and highest <= first_of_third:
+        limit = _limit(machine, name)
+        if limit is not None and limit <= first_of_third:
             return 2
     return None
+
+
+def freezing_infers(machine: Machine) -> bool | None:
+    """Whether a frozen normalisation is in inference mode; None when that is not known.
+
+    It is since TensorFlow 2 and Keras 2.4. Before, it normalises with the statistics of the batch when it trains, as
+    the sources of Keras 2.0.9 to 2.3.1 say, and as the layers of ``tf.compat.v1`` do to this day.
+    """
+    tensorflow, keras = _limit(machine, "tensorflow"), _limit(machine, "keras")
+    if (tensorflow and tensorflow < (2, 0)) or (keras and keras < (2, 4)):
+        return False
+    if eager(machine):
+        return True
+    if machine.modules.say(_COMPATIBLE):
+        return None if machine.modules.say(_OTHER_KERAS) else False
+    return False if machine.modules.say(_FIRST_TENSORFLOW) else None
+
+
+def _limit(machine: Machine, name: str) -> tuple[int, ...] | None:
+    """The version of a library that the project does not go beyond; one number if only that is written (``<3``)."""
+    limit = machine.trace.ceilings.get(name)
+    return None if limit is None else _parts(limit)
 
 
 def _number(version: str | None) -> tuple[int, ...] | None:
     if version is None:
         return None
+    return (*_parts(version), 0)[:2]
+
+
+def _parts(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in re.findall(r"\d+", version)[:2])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bnlint.dataflow import Node, Op, Unknown, Value
 from bnlint.frameworks.keras import calling
-from bnlint.frameworks.keras.eagerness import eager
+from bnlint.frameworks.keras.eagerness import eager, freezing_infers
 from bnlint.frameworks.keras.graphs import learning_phase, updates
 from bnlint.frameworks.keras.table import HANDLERS, PROPERTIES
 from bnlint.frameworks.tensorflow1 import signatures
@@ -12,7 +12,7 @@ from bnlint.frameworks.tensorflow1.norms import apply_norm
 from bnlint.frameworks.tensorflow1.state import graph, joined, make_variable, scope
 from bnlint.frameworks.tensorflow1.table import text
 from bnlint.interpreter.machine import Machine
-from bnlint.interpreter.values import FALSE, NONE, TRUE, ApiObject, Call, Instance, contents
+from bnlint.interpreter.values import FALSE, TRUE, ApiObject, Call, Instance, contents
 from bnlint.trace import Arguments, NormLayer, Origin, Updates
 
 NORMS = (
@@ -38,8 +38,8 @@ _PLAIN = (
     "RandomZoom", "RandomCrop", "RandomContrast", "UnitNormalization", "ActivityRegularization", "InputLayer",
 )  # fmt: skip
 _AROUND = ("TimeDistributed", "Bidirectional", "Wrapper")
-LAYERS = (*NORMS, *_WEIGHTED, *_PLAIN, *_AROUND, "Lambda")
-"""All layers that are known by name."""
+LAYERS = [f"keras.layers.{name}" for name in ("Layer", *NORMS, *_WEIGHTED, *_PLAIN, *_AROUND, "Lambda")]
+"""The classes of layers that are known."""
 
 
 def make_layer(machine: Machine, call: Call) -> Value:
@@ -48,7 +48,8 @@ def make_layer(machine: Machine, call: Call) -> Value:
     made.slots["arguments"] = signatures.KERAS_CLASS.bind(call)
     made.slots["given"] = dict(call.kwargs)
     made.slots["trainable"] = call.kwargs.get("trainable") or TRUE
-    made.slots["name"] = call.kwargs.get("name") or NONE
+    if "name" in call.kwargs:
+        made.slots["name"] = call.kwargs["name"]
     return made
 
 
@@ -82,21 +83,23 @@ def _normalise(
     machine: Machine, holder: ApiObject | Instance, layer: NormLayer, bound: Arguments, made: calling.Active,
     call: Call,
 ) -> Node:  # fmt: skip
+    eagerly = eager(machine)
     phase: Value = made.training if made.training is not None else FALSE
-    origin, how = made.origin, Updates.ATTRIBUTE
-    if eager(machine):
-        trainable = machine.truth(holder.slots.get("trainable") or TRUE)
-        how = Updates.IN_PLACE if trainable is not False else Updates.NONE
-        if trainable is False:
-            phase = FALSE
-        elif trainable is None:
-            phase = machine.unknown("training", phase)
-    elif origin is Origin.DEFAULT:
+    origin, how = made.origin, Updates.IN_PLACE if eagerly else Updates.ATTRIBUTE
+    if not eagerly and origin is Origin.DEFAULT:
         phase, origin = learning_phase(machine, call), Origin.CONTEXT
+    told, trainable = phase, machine.truth(holder.slots.get("trainable") or TRUE)
+    if trainable is not True:
+        infers = freezing_infers(machine)
+        if trainable is False and (eagerly or infers is False):
+            how = Updates.NONE
+        if eagerly and infers is not False:
+            phase = FALSE if trainable is False else machine.unknown("training", phase)
     value = signatures.KERAS_CALL.value(bound, "inputs")
     output = apply_norm(machine, layer, value, phase, origin, how, bound, call.site)
     norm = output.attrs["call"]
     norm.forward = made.forward
+    norm.told = told if how is Updates.NONE else None
     made.forward.norms.append(norm)
     holder.slots["update nodes"] = (*holder.slots.get("update nodes", ()), *norm.update_nodes)
     return output
@@ -109,7 +112,7 @@ def new_norm(machine: Machine, holder: ApiObject | Instance, pretrained: bool = 
     kind = holder.kind if isinstance(holder, ApiObject) else "keras.layers.BatchNormalization"
     layer = NormLayer(
         machine.context(holder.site), machine.tick(), kind, "keras", name, graph(machine), built,
-        holder.slots.get("trainable") or TRUE, pretrained=pretrained,
+        holder.slots.get("trainable") or TRUE, pretrained=pretrained or "loaded" in holder.slots, owner=holder,
     )  # fmt: skip
     machine.emit(layer)
     variables = [

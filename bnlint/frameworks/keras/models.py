@@ -5,7 +5,7 @@ from __future__ import annotations
 from bnlint.dataflow import Node, Op, Unknown, Value
 from bnlint.findings import Location
 from bnlint.frameworks.keras import calling
-from bnlint.frameworks.keras.eagerness import eager, generation
+from bnlint.frameworks.keras.eagerness import eager, freezing_infers, generation
 from bnlint.frameworks.keras.layers import LAYERS
 from bnlint.frameworks.keras.table import HANDLERS, PROPERTIES
 from bnlint.interpreter.machine import Machine
@@ -20,7 +20,7 @@ from bnlint.interpreter.values import (
     Tuple,
     contents,
 )
-from bnlint.trace import Arguments, Freeze, NormLayer
+from bnlint.trace import Arguments, Freeze, NormLayer, TrainStep
 
 # -- sequences ---------------------------------------------------------------------------------------
 
@@ -136,7 +136,10 @@ def _call_model(machine: Machine, call: Call) -> Value:
     if outputs is None or not isinstance(holder, ApiObject | Instance):
         return machine.unknown("keras.Model", *call.values())
     if not eager(machine):
-        return machine.node("keras.Model", contents((*call.values(), outputs)), call.site)
+        # A phase that is given here replaces the learning phase, which the outputs follow.
+        told = calling.given(call.get(1, "training")) is not None
+        inputs = contents(call.values() if told else (*call.values(), outputs))
+        return machine.node("keras.Model", inputs, call.site)
     before = calling.again(machine, holder, call, _driver(machine))
     if before is not None:
         return before
@@ -226,11 +229,15 @@ def _layers(machine: Machine, call: Call) -> Value:
     if isinstance(holder, ApiObject | Instance) and isinstance(holder.slots.get("layers"), List):
         return holder.slots["layers"]  # type: ignore[no-any-return]
     parts = [part for part in calling.parts_of(holder) if part is not holder]
-    return List(parts, True) if parts else machine.interned(("layers", holder), lambda: Unknown("layers"))
+    if not parts:
+        return machine.interned(("layers", holder), lambda: Unknown("layers", (holder,)))
+    found = List(parts, True)
+    found.slots["unordered"] = True
+    return found
 
 
 def _get_layer(machine: Machine, call: Call) -> Value:
-    return machine.unknown("layer", call.receiver or Unknown())
+    return Unknown("layer", (call.receiver or Unknown(),))
 
 
 def _variables(machine: Machine, call: Call) -> Value:
@@ -266,29 +273,34 @@ def set_trainable(machine: Machine, call: Call) -> Value:
     """``model.trainable = value``: also for all layers that it has now."""
     holder, value = call.receiver, call.args[0]
     if isinstance(holder, ApiObject | Instance):
-        machine.emit(Freeze(machine.context(call.site), machine.tick(), holder, value))
+        parts = calling.parts_of(holder)
+        infers = freezing_infers(machine)
+        machine.emit(Freeze(machine.context(call.site), machine.tick(), holder, value, tuple(parts), infers))
         machine.state["keras changes"] = machine.state.get("keras changes", 0) + 1
-        for part in calling.parts_of(holder):
+        for part in parts:
             machine.store.write(part, "trainable", value)
     return NONE
 
 
-def _weights_of(machine: Machine, call: Call) -> Value:
-    """Weights are loaded into a model: what it is called with from now on is not new."""
-    holder = call.receiver
-    if isinstance(holder, ApiObject | Instance):
-        for part in calling.parts_of(holder):
+def _load_weights(machine: Machine, call: Call) -> Value:
+    """Weights that nothing in this program has trained before come from elsewhere."""
+    if isinstance(call.receiver, ApiObject | Instance) and not any(
+        isinstance(event, TrainStep) for event in machine.trace.events
+    ):
+        for part in calling.parts_of(call.receiver):
             machine.store.write(part, "loaded", TRUE)
+            layer = part.slots.get("norm layer")
+            if isinstance(layer, NormLayer):
+                layer.pretrained = True
     return NONE
 
 
-for _name in (
-    "keras.Model", "keras.Sequential", "tf.Module", *(f"keras.layers.{name}" for name in ("Layer", *LAYERS))
-):  # fmt: skip
+for _name in ("keras.Model", "keras.Sequential", "tf.Module", *LAYERS):
     PROPERTIES[f"{_name}.layers"] = _layers
     for _which in ("trainable_variables", "trainable_weights", "variables", "weights"):
         PROPERTIES[f"{_name}.{_which}"] = _variables
     HANDLERS[f"{_name}.get_layer"] = _get_layer
+    HANDLERS[f"{_name}.load_weights"] = _load_weights
     PROPERTIES[f"{_name}.trainable"] = _trainable
     HANDLERS[f"{_name}.trainable="] = set_trainable
 HANDLERS.update(

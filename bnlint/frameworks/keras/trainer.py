@@ -82,6 +82,7 @@ def _drive_eagerly(machine: Machine, call: Call, declared: Declared) -> None:
     model = call.receiver
     if not isinstance(model, ApiObject | Instance):
         return
+    generation(machine)  # The rules ask the trace for it.
     trains = declared is Declared.TRAIN
     data = machine.node("data", (), call.site)
     own = model.cls.find(_STEPS[declared]) if isinstance(model, Instance) else None
@@ -168,7 +169,11 @@ def _drive_graph(machine: Machine, call: Call, declared: Declared) -> None:
 def _compile(machine: Machine, call: Call) -> Value:
     model = call.receiver
     if isinstance(model, ApiObject | Instance):
-        machine.emit(Compile(machine.context(call.site), machine.tick(), model))
+        trainable: dict[Value, Value] = {
+            part: part.slots.get("trainable") or TRUE for part in calling.parts_of(model)
+        }
+        eagerly = None if call.open else machine.truth(call.kwargs.get("run_eagerly") or FALSE)
+        machine.emit(Compile(machine.context(call.site), machine.tick(), model, trainable, eagerly))
         if isinstance(model, Instance):
             optimizer = call.kwargs.get("optimizer") or (call.args[0] if call.args else None)
             made = optimizer if isinstance(optimizer, ApiObject) else ApiObject("keras.Optimizer", call.site)

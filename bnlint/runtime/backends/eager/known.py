@@ -119,6 +119,15 @@ class Registry:
         self._known[layer] = known
         return known
 
+    def trainable(self) -> dict[str, bool]:
+        """Whether the layers that normalise are trainable now, by their keys."""
+        found = [(known, getattr(layer, "trainable", None)) for layer, known in self._known.items()]
+        return {
+            known.seen.key: trainable
+            for known, trainable in found
+            if known is not None and isinstance(trainable, bool)
+        }
+
     def of_formula(self, api: str, gamma: Any, beta: Any, mean: Any, variance: Any, epsilon: float) -> Known:
         """The layer that a bare formula belongs to: told by the variables it is given."""
         given = [each for each in (gamma, beta, mean) if each is not None]

@@ -7,7 +7,7 @@ a tape and an optimizer of its own, is one step if they share a forward pass, an
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import CodeType
 from typing import TYPE_CHECKING, Any
@@ -47,6 +47,8 @@ class Episode:
     fed: set[str] = field(default_factory=set)
     weights: set[int] = field(default_factory=set)
     """Which gammas and betas were used."""
+    trainable: Mapping[str, bool] = field(default_factory=dict)
+    """Whether layers, by their keys, were trainable when the call like ``fit`` began."""
 
 
 @dataclass(eq=False, slots=True)
@@ -306,6 +308,8 @@ class Steps:
     def _add(self, passage: Passage, group: list[Looked], step: _Step) -> None:
         training = bool(step.applied)
         known = group[0].known
+        trainable = step.episodes[0].trainable.get(known.seen.key)
+        passage.trainable = trainable if passage.trainable is trainable or passage.samples == 1 else None
         if training:
             passage.trained = bool(known.weights & step.applied) if known.weights else None
         counts = [found.updates for found in group]

@@ -29,7 +29,8 @@ def _during(watch: Watch, api: str) -> Around:
         with watch.recorder.observing():
             # What `fit` evaluates was asked for by who asked for `fit`.
             places = apis[-1].places if apis else here(watch.recorder.frames)
-        apis.append(Api(api, places))
+            trainable = apis[-1].trainable if apis else watch.registry.trainable()
+        apis.append(Api(api, places, trainable))
         try:
             return original(model, *arguments, **keywords)
         finally:

@@ -24,6 +24,8 @@ class Api:
 
     name: str
     places: list[Location]
+    trainable: dict[str, bool] = field(default_factory=dict)
+    """Whether the layers that are known, by their keys, were trainable when it began."""
 
 
 class Local(threading.local):
@@ -69,6 +71,7 @@ class Watch:
         api = local.apis[-1] if local.apis else None
         counter = self._counters.setdefault((api.name if api else "", code, place), Counter())
         episode = Episode(api.name if api else "", list(local.tapes), code, counter)
+        episode.trainable = api.trainable if api else {}
         episode.sampled = self.recorder.wanted(counter.seen, counter.sampled)
         return episode
 

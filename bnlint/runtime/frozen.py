@@ -1,0 +1,69 @@
+"""What a program that was run did with layers that it had frozen, or made trainable."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from bnlint.runtime.lives import Life, Seen, lives
+from bnlint.runtime.observed import METHODS_THAT_TRAIN, Mode, Observed, Purpose
+from bnlint.runtime.symptoms import Wrong
+
+
+def frozen_by_batch(observed: Observed) -> Iterator[Wrong]:
+    """The frozen layers with statistics of another training that used those of the batch while others learned."""
+    for life in lives(observed):
+        for seen in _in_training(life) if _has_learned(life) else ():
+            # In graph mode a trainer leaves out only what is frozen.
+            by_trainer = life.layer.updates == "attribute" and _method(seen) in METHODS_THAT_TRAIN
+            if seen.passage.mode is Mode.BATCH and seen.passage.trained is False and not seen.passage.moved:
+                if by_trainer or not life.layer.trainable:
+                    yield Wrong(life, seen)
+
+
+def changed_in_vain(observed: Observed) -> Iterator[Wrong]:
+    """The layers that a trainer went on training although they were frozen, or did not although they were not."""
+    for life in lives(observed):
+        for seen in _in_training(life):
+            passage = seen.passage
+            if passage.trainable is False and passage.trained and passage.moved:
+                yield Wrong(life, seen, "learned and moved their statistics although they were frozen")
+            elif passage.trainable and passage.trained is False and passage.mode is Mode.MOVING:
+                if passage.origin == "context" and passage.moved is False:
+                    yield Wrong(life, seen, "stayed as they were although they were trainable")
+
+
+def overwritten(observed: Observed) -> Iterator[tuple[Wrong, Seen]]:
+    """The layers that moved the statistics of another training, and the step before that had left them alone."""
+    for life in lives(observed):
+        steps = _in_training(life) if life.layer.has_statistics and _has_learned(life) else []
+        rests = [seen for seen in steps if seen.passage.mode is Mode.MOVING and not seen.passage.moved]
+        for seen in steps:
+            rest = next((each for each in rests if each.run.order < seen.run.order), None)
+            if rest is not None and seen.passage.moved and seen.passage.trained:
+                yield Wrong(life, seen), rest
+
+
+def frozen_before_training(observed: Observed) -> Iterator[Wrong]:
+    """The layers that another model uses in its training, and whose own trainer found nothing to train."""
+    for life in lives(observed):
+        used = any(seen.passage.trained is False for seen in _in_training(life))
+        for seen in life.runs if used and life.moved is False else ():
+            if (
+                _method(seen) in METHODS_THAT_TRAIN
+                and seen.run.purpose is not Purpose.TRAIN
+                and seen.passage.mode is Mode.MOVING
+            ):
+                yield Wrong(life, seen)
+
+
+def _method(seen: Seen) -> str:
+    return seen.run.api.rpartition(".")[2]
+
+
+def _in_training(life: Life) -> list[Seen]:
+    return [seen for seen in life.runs if seen.run.purpose is Purpose.TRAIN]
+
+
+def _has_learned(life: Life) -> bool:
+    """Whether its statistics were those of another training when it was first seen."""
+    return life.layer.initial_mean is not None and not life.began_fresh
