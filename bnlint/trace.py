@@ -83,6 +83,20 @@ class Arguments:
 
 
 @dataclass(eq=False, slots=True)
+class Made:
+    """With what a layer was made that is not a normalisation: ``attrs["made"]`` of the nodes that it makes."""
+
+    site: Location
+    arguments: Arguments
+    data_format: Value | None
+    """Where it expects the channels; None if neither its arguments nor the program say so."""
+    wrapper: str = ""
+    """The layer that applies it, if that is another one (``keras.layers.TimeDistributed``)."""
+    input_shape: tuple[int | None, ...] | None = None
+    """The shape of one example, if it is told; None for sizes that are not known."""
+
+
+@dataclass(eq=False, slots=True)
 class Event:
     """Something that happens, where, and when."""
 

@@ -69,7 +69,9 @@ class LayerSeen:
     """The user's lines on the way there, innermost first, at most five."""
     channels: int = 0
     axes: list[int] = field(default_factory=list)
-    """The axes of the channels in the input, counted from 0."""
+    """The axes that it takes for those of the channels in its input, counted from 0."""
+    channels_in: list[int] = field(default_factory=list)
+    """The axis in which a convolution that makes its input puts the channels; none if that is not known."""
     epsilon: float = 0.0
     momentum: float | None = None
     """As declared: the share that is kept."""

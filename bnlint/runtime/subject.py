@@ -54,8 +54,6 @@ class Norm:
     """Batch renormalisation: the training output is corrected with moving statistics of its own."""
     phase_is_fed: bool | None = None
     """Whether the user chooses the phase with each run; None where the framework does."""
-    data_axes: tuple[int, ...] | None = None
-    """Where the channels of its input are, if that can be told from what makes the input."""
 
     @property
     def key(self) -> str:

@@ -103,9 +103,33 @@ CASES: dict[str, tuple[Case, ...]] = {
     "BN404": (Case("bad_whole_base_unfrozen.py", on=BOTH),),
     "BN405": (Case("bad_gan_for_either_keras.py", twin="good_toggled_at_every_step.py", on=(KERAS3,)),),
     "BN501": (Case("bad_collection_with_scope.py"),),
+    "BN602": (
+        Case("bad_default_axis_channels_first.py", on=BOTH),
+        Case("bad_layer_of_own_class.py", on=BOTH),
+    ),
     "BN603": (Case("bad_conv_axis_zero.py", twin="good_axes_by_rank.py"),),
     "BN604": (Case("bad_fused_op_order.py"),),
     "BN606": (Case("bad_is_training_to_tf_layers.py", ends=1),),
     "BN801": (Case("bad_freeze_graph_tool.py", twin="good_phase_defaults_to_inference.py"),),
+    "BN901": (
+        Case(
+            "bad_conv_and_dense.py",
+            unseen="The bias does no harm that a run could show: the layer takes it away.",
+        ),
+    ),
+    "BN902": (
+        Case(
+            "bad_directly_before.py",
+            twin="good_after_the_last_norm.py",
+            unseen="A run tells the formula of each layer, and that one is right.",
+        ),
+    ),
+    "BN903": (
+        Case(
+            "bad_mask_lost_in_convolution.py",
+            twin="good_mask_is_passed.py",
+            unseen="Where the mask is lost, a run cannot tell padding from data.",
+        ),
+    ),
 }
 """By the rule's code; the first program of a rule is the one that explains it."""

@@ -291,6 +291,10 @@ CONFIRM: dict[str, list[Callable[[], tuple[Observed, int]]]] = {
             SAVED,
         ),
     ],
+    "BN602": [
+        lambda: (observed([layer(axes=[3], channels_in=[1])], train(learns())), 10),
+        lambda: (observed([layer(axes=[1], channels_in=[3])], train(learns()), evaluate(infers())), 10),
+    ],
     "BN603": [lambda: (observed([by_hand(axes=[1, 2, 3])], train(learns())), 10)],
     "BN604": [
         lambda: (observed([by_hand(initial_scale=same(0), initial_offset=same(1))], train(learns())), 10),
@@ -540,6 +544,11 @@ LOOK_ALIKES: dict[str, list[Callable[[], Observed]]] = {
             train(stays(**FIXED)),
             checkpoints=[replace(SAVES, missing=["bn"])],
         ),
+    ],
+    "BN602": [
+        lambda: observed([layer(axes=[1], channels_in=[1])], train(learns())),
+        # No convolution is known to have made its input.
+        lambda: observed([layer(axes=[1])], train(learns())),
     ],
     "BN603": [
         lambda: observed([by_hand(axes=[3])], train(learns())),

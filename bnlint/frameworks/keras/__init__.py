@@ -6,14 +6,14 @@
 from __future__ import annotations
 
 from bnlint.dataflow import Value
-from bnlint.frameworks.keras import applications, graphs, layers, models, tapes, trainer
+from bnlint.frameworks.keras import applications, formats, graphs, layers, models, tapes, trainer
 from bnlint.frameworks.keras.table import HANDLERS, PROPERTIES
 from bnlint.frameworks.library import Framework
 from bnlint.frameworks.tensorflow1 import signatures
 from bnlint.interpreter.machine import Machine
 from bnlint.interpreter.values import ApiObject, Call, Tuple, contents
 
-_PARTS = (graphs, layers, models, trainer, tapes, applications)
+_PARTS = (formats, graphs, layers, models, trainer, tapes, applications)
 """What fills the table: these parts do so when they are imported."""
 
 
@@ -56,6 +56,7 @@ FRAMEWORK = Framework(
         "keras.layers.experimental.preprocessing": "keras.layers",
         "keras.engine.topology.Layer": "keras.layers.Layer",
         "keras.applications.resnet50.ResNet50": "keras.applications.ResNet50",
+        "keras.preprocessing.sequence.pad_sequences": "keras.utils.pad_sequences",
         "tf.optimizers": "keras.optimizers",
         "keras.optimizers.legacy": "keras.optimizers",
         "keras.optimizers.experimental": "keras.optimizers",

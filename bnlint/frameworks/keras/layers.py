@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bnlint.dataflow import Node, Op, Unknown, Value
-from bnlint.frameworks.keras import calling
+from bnlint.frameworks.keras import calling, formats, parameters
 from bnlint.frameworks.keras.eagerness import eager, freezing_infers
 from bnlint.frameworks.keras.graphs import learning_phase, updates
 from bnlint.frameworks.keras.table import HANDLERS, PROPERTIES
@@ -13,7 +13,7 @@ from bnlint.frameworks.tensorflow1.state import graph, joined, make_variable, sc
 from bnlint.frameworks.tensorflow1.table import text
 from bnlint.interpreter.machine import Machine
 from bnlint.interpreter.values import FALSE, TRUE, ApiObject, Call, Instance, contents
-from bnlint.trace import Arguments, NormLayer, Origin, Updates
+from bnlint.trace import Arguments, Made, NormLayer, Origin, Updates
 
 NORMS = (
     "BatchNormalization", "BatchNormalizationV1", "BatchNormalizationV2", "BatchNormalizationBase",
@@ -45,11 +45,13 @@ LAYERS = [f"keras.layers.{name}" for name in ("Layer", *NORMS, *_WEIGHTED, *_PLA
 def make_layer(machine: Machine, call: Call) -> Value:
     """A layer, with what it was made with."""
     made = ApiObject(call.name, call.site)
-    made.slots["arguments"] = signatures.KERAS_CLASS.bind(call)
+    arguments = parameters.bind(call, call.name.rpartition(".")[2] in NORMS)
+    made.slots["arguments"] = arguments
     made.slots["given"] = dict(call.kwargs)
     made.slots["trainable"] = call.kwargs.get("trainable") or TRUE
     if "name" in call.kwargs:
         made.slots["name"] = call.kwargs["name"]
+    made.slots["data format"] = formats.data_format(machine, arguments)
     return made
 
 
@@ -144,8 +146,21 @@ def _call_weighted(machine: Machine, call: Call) -> Value:
         weights = holder.slots["weights node"] = make_variable(machine, None, holder.site, shared=False)
     with calling.calling(machine, holder, call, call.kwargs.get("training")) as made:
         inputs = (*contents((call.get(0, "inputs") or Unknown(),)), weights)
-        output = machine.node(Op.WEIGHTED, inputs, call.site, weights=(weights,), api=call.name, layer=holder)
+        output = machine.node(
+            Op.WEIGHTED, inputs, call.site, weights=(weights,), api=call.name, layer=holder,
+            made=_made(machine, holder),
+        )  # fmt: skip
     return calling.finished(machine, made, output, call)
+
+
+def _made(machine: Machine, layer: ApiObject | Instance) -> Made:
+    """With what a layer was made."""
+    slots = layer.slots
+    known = slots.get("arguments")
+    if not isinstance(known, Arguments):
+        return Made(layer.site, Arguments(open=True), Unknown("data_format"))
+    shape = formats.shape(machine, known.value("input_shape"))
+    return Made(layer.site, known, slots.get("data format"), slots.get("around", ""), shape)
 
 
 def _call_plain(machine: Machine, call: Call) -> Value:
@@ -154,16 +169,21 @@ def _call_plain(machine: Machine, call: Call) -> Value:
     holder = call.receiver
     if is_own_model(holder, call):
         return call_own(machine, call)
+    assert isinstance(holder, ApiObject | Instance)
     kind = holder.kind if isinstance(holder, ApiObject) else "keras.layers.Layer"
-    assert holder is not None
     with calling.calling(machine, holder, call, call.kwargs.get("training")) as made:
-        output = machine.node(kind, contents(call.values()), call.site, layer=holder)
+        output = machine.node(
+            kind, contents(call.values()), call.site, layer=holder, made=_made(machine, holder),
+            training=call.kwargs.get("training"),
+        )  # fmt: skip
     return calling.finished(machine, made, output, call)
 
 
 def _around(machine: Machine, call: Call) -> Value:
     made = ApiObject(call.name, call.site)
-    made.slots["layer"] = call.get(0, "layer") or Unknown("layer")
+    inner = made.slots["layer"] = call.get(0, "layer") or Unknown("layer")
+    if isinstance(inner, ApiObject):
+        inner.slots["around"] = call.name
     return made
 
 
@@ -195,12 +215,18 @@ def _call_lambda(machine: Machine, call: Call) -> Value:
 
 def _input(machine: Machine, call: Call) -> Value:
     return machine.node(
-        Op.PLACEHOLDER, (), call.site, default=None, dtype="", name=text(machine, call.kwargs.get("name"))
-    )
+        Op.PLACEHOLDER, (), call.site, default=None, dtype="", name=text(machine, call.kwargs.get("name")),
+        shape=formats.shape(machine, call.get(0, "shape")),
+    )  # fmt: skip
 
 
 def _one_of_many(machine: Machine, call: Call) -> Value:
     """``keras.layers.add([x, y])`` and its kin: a layer that is made and called at once."""
+    return machine.node(call.name, contents(call.values()), call.site)
+
+
+def _pad(machine: Machine, call: Call) -> Value:
+    """Sequences of different lengths, made equally long."""
     return machine.node(call.name, contents(call.values()), call.site)
 
 
@@ -223,3 +249,4 @@ for _name in ("add", "average", "concatenate", "multiply", "maximum", "minimum",
 HANDLERS["keras.layers.Lambda"] = _lambda
 HANDLERS["keras.layers.Lambda.__call__"] = _call_lambda
 HANDLERS["keras.Input"] = _input
+HANDLERS["keras.utils.pad_sequences"] = _pad

@@ -84,7 +84,7 @@ def _drive_eagerly(machine: Machine, call: Call, declared: Declared) -> None:
         return
     generation(machine)  # The rules ask the trace for it.
     trains = declared is Declared.TRAIN
-    data = machine.node("data", (), call.site)
+    data = machine.node("data", (), call.site, given=call.get(0, "x"))
     own = model.cls.find(_STEPS[declared]) if isinstance(model, Instance) else None
     if isinstance(own, Function):
         machine.call(Method(model, own), [data], {}, call.site)

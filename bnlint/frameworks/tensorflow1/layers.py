@@ -5,6 +5,7 @@ from __future__ import annotations
 from bnlint.dataflow import Const, Node, Op, Unknown, Value
 from bnlint.findings import Location
 from bnlint.frameworks.library import Handler
+from bnlint.frameworks.tensorflow1 import signatures
 from bnlint.frameworks.tensorflow1.norms import contrib_norm
 from bnlint.frameworks.tensorflow1.scopes import layer_scope, scoped_arguments, variable_scope
 from bnlint.frameworks.tensorflow1.state import (
@@ -30,6 +31,7 @@ from bnlint.interpreter.values import (
     Tuple,
     contents,
 )
+from bnlint.trace import Arguments, Made
 
 HANDLERS: dict[str, Handler] = {}
 
@@ -60,13 +62,18 @@ _PLAIN = {
 """Layers of ``tf.layers`` with weights."""
 
 
-def _weighted(machine: Machine, inputs: Value, full: str | None, site: Location, api: str) -> Node:
+def _weighted(
+    machine: Machine, inputs: Value, full: str | None, site: Location, api: str, arguments: Arguments,
+    made_at: Location | None = None,
+) -> Node:  # fmt: skip
     open_scope(machine, full)
     close_scope(machine, full)
     names = ("kernel", "bias") if api.startswith("tf.layers") else ("weights", "biases")
     weights, biases = (make_variable(machine, joined(full, name), site) for name in names)
+    data_format = Unknown("data_format") if arguments.open else arguments.value("data_format")
+    made = Made(made_at or site, arguments, data_format)
     return machine.node(
-        Op.WEIGHTED, (*contents((inputs,)), weights, biases), site, weights=(weights,), api=api
+        Op.WEIGHTED, (*contents((inputs,)), weights, biases), site, weights=(weights,), api=api, made=made
     )
 
 
@@ -83,7 +90,9 @@ def _contrib_layer(machine: Machine, call: Call) -> Value:
 
     inputs = given("inputs", 0) or Unknown("inputs")
     full = layer_scope(machine, given("scope"), _CONTRIB[short])
-    output: Value = _weighted(machine, inputs, full, call.site, call.name)
+    arguments = signatures.contrib_layer(short).bind_first(call, scoped)
+    arguments.open = arguments.open or open_
+    output: Value = _weighted(machine, inputs, full, call.site, call.name, arguments)
     normalizer = given("normalizer_fn", _NORMALIZER_POSITION.get(short))
     if normalizer is not None and machine.truth(normalizer) is not False:
         output = _normalise(machine, call, normalizer, given("normalizer_params"), output, full, open_)
@@ -138,10 +147,13 @@ def _plain_layer(machine: Machine, call: Call) -> Value:
     if short[0].isupper():
         made = ApiObject(call.name, call.site)
         made.slots["name"] = call.kwargs.get("name") or NONE
+        made.slots["arguments"] = signatures.plain_layer(short).bind_first(call)
         return made
     full = layer_scope(machine, call.kwargs.get("name"), short)
-    output: Value = _weighted(machine, call.get(0, "inputs") or Unknown(), full, call.site, call.name)
-    activation = call.kwargs.get("activation")
+    arguments = signatures.plain_layer(short).bind_first(call)
+    inputs = arguments.value("inputs") or Unknown()
+    output: Value = _weighted(machine, inputs, full, call.site, call.name, arguments)
+    activation = arguments.value("activation")
     if activation is not None and machine.truth(activation) is not False:
         output = machine.call(activation, [output], {}, call.site)
     return output
@@ -154,7 +166,21 @@ def _plain_call(machine: Machine, call: Call) -> Value:
     full = layer.slots.get("full")
     if full is None:
         full = layer.slots["full"] = layer_scope(machine, layer.slots.get("name"), short) or f"?{id(layer)}"
-    return _weighted(machine, call.get(0, "inputs") or Unknown(), full, call.site, call.name)
+    inputs = call.get(0, "inputs") or Unknown()
+    arguments = layer.slots.get("arguments") or Arguments(open=True)
+    output: Value = _weighted(machine, inputs, full, call.site, call.name, arguments, layer.site)
+    activation = arguments.value("activation")
+    if activation is not None and machine.truth(activation) is not False:
+        output = machine.call(activation, [output], {}, call.site)
+    return output
+
+
+def _dropout(machine: Machine, call: Call) -> Value:
+    """A dropout, with what it was given; slim's is told by argument scopes too."""
+    scoped = scoped_arguments(machine, call.name) if call.name.startswith("tf.contrib") else None
+    arguments = signatures.DROPOUTS[call.name].bind(call, scoped)
+    made = Made(call.site, arguments, None)
+    return machine.node(call.name, contents(call.values()), call.site, made=made)
 
 
 def _repeat(machine: Machine, call: Call) -> Value:
@@ -201,6 +227,8 @@ for _name in _PLAIN:
     if _name[0].isupper():
         HANDLERS[f"tf.layers.{_name}.__call__"] = _plain_call
         HANDLERS[f"tf.layers.{_name}.apply"] = _plain_call
+for _name in signatures.DROPOUTS:
+    HANDLERS[_name] = _dropout
 HANDLERS["tf.contrib.layers.repeat"] = _repeat
 HANDLERS["tf.contrib.layers.stack"] = _stack
 

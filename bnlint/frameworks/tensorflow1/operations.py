@@ -24,7 +24,7 @@ from bnlint.interpreter.values import (
     Tuple,
     contents,
 )
-from bnlint.trace import Export
+from bnlint.trace import Argument, Arguments, Export, Made
 
 # -- losses ------------------------------------------------------------------------------------------
 
@@ -168,7 +168,11 @@ def fallback(machine: Machine, call: Call) -> Value:
             weight for value in call.values() if (weight := _weight(machine.settle(value))) is not None
         )
         if weights:
-            return machine.node(Op.WEIGHTED, inputs, call.site, weights=weights, api=call.name)
+            arguments = Arguments(
+                {name: Argument(value, None) for name, value in call.kwargs.items()}, open=call.open
+            )
+            how = Made(call.site, arguments, call.kwargs.get("data_format"))
+            return machine.node(Op.WEIGHTED, inputs, call.site, weights=weights, api=call.name, made=how)
     return machine.node(call.name, inputs, call.site)
 
 

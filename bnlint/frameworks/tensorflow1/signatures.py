@@ -5,6 +5,7 @@ Names, order and defaults were read off TensorFlow 1.15.5 and tf-slim 1.1.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,6 +57,12 @@ class Signature:
                 continue
             argument = Argument(value, located(place) if place is not None else None)
             (bound.named if name in known else bound.unexpected)[name] = argument
+        return bound
+
+    def bind_first(self, call: Call, scoped: dict[str, Any] | None = None) -> Arguments:
+        """The arguments of a call of which only the first parameters are known; open if it gives more by position."""
+        bound = self.bind(call, scoped)
+        bound.open = bound.open or len(call.args) > len(self.parameters)
         return bound
 
     def value(self, bound: Arguments, name: str) -> Value:
@@ -127,6 +134,50 @@ KERAS_CLASS = _signature(
     f"{_NORMALIZATION}, {_RENORM}, trainable=True, name=None, dtype=None, synchronized=False", extra=True
 )
 KERAS_CALL = _signature("inputs, training=None, mask=None")
+
+_CONVOLUTION = "filters, kernel_size, strides, padding, data_format"
+_PLAIN_LAYERS = {
+    "dense": "units, activation, use_bias",
+    **dict.fromkeys(("conv1d", "conv2d", "conv3d"), f"{_CONVOLUTION}, dilation_rate, activation, use_bias"),
+    **dict.fromkeys(("conv2d_transpose", "conv3d_transpose"), f"{_CONVOLUTION}, activation, use_bias"),
+    **dict.fromkeys(
+        ("separable_conv1d", "separable_conv2d"),
+        f"{_CONVOLUTION}, dilation_rate, depth_multiplier, activation, use_bias",
+    ),
+}
+_CLASSES = {
+    "Conv2DTranspose": "conv2d_transpose", "Conv3DTranspose": "conv3d_transpose", "SeparableConv2D": "separable_conv2d",
+}  # fmt: skip
+
+
+@functools.cache
+def plain_layer(short: str) -> Signature:
+    """The first parameters of a layer of ``tf.layers``, by the name of its function or its class."""
+    if short[0].isupper():
+        return _signature(_PLAIN_LAYERS[_CLASSES.get(short, short.lower())], extra=True)
+    return _signature(f"inputs, {_PLAIN_LAYERS[short]}", extra=True)
+
+
+@functools.cache
+def contrib_layer(short: str) -> Signature:
+    """The first parameters of a layer of ``tf.contrib.layers``."""
+    if "conv" not in short:
+        return _signature("inputs, num_outputs, activation_fn, normalizer_fn", extra=True)
+    if "separable" in short or "in_plane" in short:
+        return _signature("inputs", extra=True)
+    rate = "" if "transpose" in short else ", rate"
+    return _signature(
+        f"inputs, num_outputs, kernel_size, stride, padding, data_format{rate}, activation_fn, normalizer_fn",
+        extra=True,
+    )
+
+
+DROPOUTS = {
+    "tf.layers.dropout": _signature("inputs, rate, noise_shape, seed, training, name"),
+    "tf.nn.dropout": _signature("x, keep_prob, noise_shape, seed, name, rate"),
+    "tf.contrib.layers.dropout": _signature("inputs, keep_prob, noise_shape, is_training"),
+}
+"""The parameters of each dropout by its canonical name."""
 
 NORMS = {
     "tf.layers.batch_normalization": LAYERS_FUNCTION.names,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import weakref
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from bnlint.runtime.backends.parts import Part, framework, read
@@ -18,15 +20,15 @@ class Recorder:
 
     def __init__(self) -> None:
         self.inside: Part | None = None
-        self._made: tuple[Any, tuple[int, ...]] | None = None
+        self._maps: Maps | None = None
 
-    def produced(self, tensor: Any, axes: tuple[int, ...]) -> None:
-        """A convolution has made this, with the channels there."""
-        self._made = (tensor, axes)
+    def produced(self, layer: Any, tensor: Any) -> None:
+        """A convolution has made this."""
+        self._maps = maps_of(layer, tensor)
 
-    def made_in(self, x: Any) -> tuple[int, ...] | None:
+    def channels_in(self, x: Any) -> list[int]:
         """Where the channels are, if the last convolution made x."""
-        return self._made[1] if self._made is not None and self._made[0] is x else None
+        return self._maps.channels_in(x) if self._maps is not None else []
 
     def application(
         self, part: Part, x: Any, y: Any, before: dict[str, Any], whole: bool, mask: Any = None
@@ -141,19 +143,41 @@ def _hook_attribute(layer: Any, name: str, wrap: Callable[[Any], Any]) -> Callab
     return undo
 
 
+@dataclass(frozen=True, slots=True)
+class Maps:
+    """The output of a convolution, which is not kept alive."""
+
+    tensor: weakref.ref[Any]
+    axis: int
+    """Where the channels are, counted from 0."""
+
+    def channels_in(self, x: Any) -> list[int]:
+        """Where the channels are, if x is this output."""
+        return [self.axis] if self.tensor() is x else []
+
+
+def maps_of(layer: Any, output: Any) -> Maps | None:
+    """The output of a convolution as maps; None if it has another number of axes than the convolution says."""
+    rank = len(layer.kernel_size) + 2
+    shape = getattr(output, "shape", None)
+    if shape is None or len(shape) != rank:
+        return None
+    return Maps(weakref.ref(output), 1 if layer.data_format == "channels_first" else rank - 1)
+
+
 def is_convolution(layer: Any) -> bool:
     """Whether it is a layer of Keras that says where it puts the channels."""
-    return hasattr(layer, "data_format") and hasattr(layer, "kernel_size") and hasattr(layer, "call")
+    sized = isinstance(getattr(layer, "kernel_size", None), tuple)
+    return sized and hasattr(layer, "data_format") and hasattr(layer, "call")
 
 
 def hook_convolution(layer: Any, recorder: Recorder) -> Callable[[], None]:
     """Note where a convolution puts the channels; returns what takes the watch away."""
-    axes = (1,) if layer.data_format == "channels_first" else (-1,)
 
     def wrap(original: Any) -> Any:
         def call(*args: Any, **kwargs: Any) -> Any:
             y = original(*args, **kwargs)
-            recorder.produced(y, axes)
+            recorder.produced(layer, y)
             return y
 
         return call

@@ -236,7 +236,7 @@ class KerasSubject:
                 if mask is not None:
                     keywords = {**keywords, "mask": mask}
                 self._calls[part.norm.key, training] = (arguments, keywords)
-                part.norm.data_axes = recorder.made_in(x) or part.norm.data_axes
+                part.norm.seen.channels_in = recorder.channels_in(x) or part.norm.seen.channels_in
             return y
 
         for part in self._parts.values():

@@ -34,15 +34,14 @@ def finite(case: Case) -> Outcome:
     application = next(iter([*case.measurements.train.of(case.key), *case.measurements.infer.of(case.key)]))
     rank = numpy.ndim(application.x)
     axes = tuple(axis % rank for axis in application.axes)
-    data = case.norm.data_axes
-    if data is not None and rank > 2 and tuple(axis % rank for axis in data) != axes:
+    if rank > 2 and seen.channels_in and tuple(seen.channels_in) != axes:
         if len(axes) > 1:
             cause = f"it keeps statistics for each position (axes {list(axes)}) of a feature map, not for each channel"
             return case.fails(check, cause, "BN603")
-        where = data[0] % rank
         return case.fails(
             check,
-            f"it takes axis {axes[0]} for the channels, and what makes its input has them in axis {where}",
+            f"it takes axis {axes[0]} for the channels, and what makes its input has them in axis "
+            f"{seen.channels_in[0]}",
             "BN602",
         )
     if len(axes) > 1 and rank > 2:

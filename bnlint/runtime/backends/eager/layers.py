@@ -12,6 +12,7 @@ from bnlint.runtime.backends.eager.known import Known
 from bnlint.runtime.backends.eager.look import look
 from bnlint.runtime.backends.eager.watch import Watch
 from bnlint.runtime.backends.eager.where import built_at, line_of
+from bnlint.runtime.backends.hooks import is_convolution, maps_of
 from bnlint.runtime.backends.tensorflow1.graph import is_for_session
 from bnlint.runtime.backends.tensorflow1.patches import around_method
 
@@ -106,6 +107,9 @@ class _Layers:
                     self._note_whole(known, call, arguments, result, before, eager)
         finally:
             calls.pop()
+        with watch.recorder.observing():
+            if is_convolution(layer):
+                watch.local.maps = maps_of(layer, result)
         if not watch.registry.is_settled(layer) and getattr(layer, "built", False):
             with watch.recorder.observing():
                 watch.registry.of(layer)
@@ -186,6 +190,9 @@ class _Layers:
     ) -> None:
         watch = self._watch
         known.seen.trainable = bool(layer.trainable)
+        maps = watch.local.maps
+        if maps is not None and maps.channels_in(inputs):
+            known.seen.channels_in = maps.channels_in(inputs)
         told = plain(training) if training is not None else bool(watch.phases.learning_phase.value)
         stack = watch.local.calls
         call = next((each for each in reversed(stack) if each.layer is layer), None)

@@ -15,6 +15,7 @@ from bnlint.runtime.backends.eager.look import Looked
 from bnlint.runtime.backends.eager.said import Sources
 from bnlint.runtime.backends.eager.steps import Episode, Steps, Tape
 from bnlint.runtime.backends.eager.where import Callers, here
+from bnlint.runtime.backends.hooks import Maps
 from bnlint.runtime.script.recorder import Recorder
 
 
@@ -39,6 +40,8 @@ class Local(threading.local):
         self.inside = False
         """Whether a layer that is known is at work: what it is made of does not count."""
         self.applying = False
+        self.maps: Maps | None = None
+        """What the last convolution made."""
 
 
 @dataclass(slots=True)
