@@ -134,6 +134,8 @@ class NormLayer(Event):
     """Whether it starts from weights that were trained elsewhere."""
     owner: Value | None = None
     """The layer as an object of the program, by which it can be frozen."""
+    strategy: str = ""
+    """The API of the strategy for several replicas in whose scope it was made; empty if that is not so for sure."""
 
 
 @dataclass(eq=False, slots=True)

@@ -77,6 +77,9 @@ _PARAMETERS = {
     "tf.layers.BatchNormalization": "momentum",
     "tf.contrib.layers.batch_norm": "decay",
     "keras.layers.BatchNormalization": "momentum",
+    "keras.layers.BatchNormalizationV1": "momentum",
+    "keras.layers.BatchNormalizationV2": "momentum",
+    "keras.layers.SyncBatchNormalization": "momentum",
 }
 """APIs that count the share that is kept, and what they call it."""
 _FORGETFUL = 0.2
@@ -100,28 +103,29 @@ class MomentumConvention(Rule):
         for call in trace.of(NormCall):
             kept = _kept(call, by_hand.get(call))
             constant_phase = isinstance(call.phase, Const) and not call.phase.value
-            if kept is None or call.site in seen or constant_phase:
+            place = _place(call, kept[1] if kept else None)
+            if kept is None or place in seen or constant_phase:
                 continue
             if deliberate((call.context,)) or in_unit_test(call.context):
                 continue
             share, site, literal = kept
-            where = site or call.site
+            where = site or place
             if 0 < share <= _FORGETFUL:
-                seen.add(call.site)
+                seen.add(place)
                 yield self.finding(
-                    call.site,
+                    place,
                     f"the moving statistics keep only {share:g} of their value at each update and follow the "
                     "last batches: here the momentum is the share of the old value",
                     (
                         Step(where, "the share that is kept"),
-                        Step(call.site, "of this layer's moving statistics"),
+                        Step(place, "of this layer's moving statistics"),
                     ),
                     _fix(share, (_decay_of(by_hand.get(call), trace), site, literal), trace),
                 )
             elif 0.9 <= share < 1:
                 finding = self._cold(call, share, where, by_hand.get(call), trace)
                 if finding is not None:
-                    seen.add(call.site)
+                    seen.add(place)
                     yield finding
 
     def confirm(self, observed: Observed) -> Iterator[Finding]:
@@ -168,7 +172,7 @@ class MomentumConvention(Rule):
             return None
         left = math.floor(100 * share**count)
         return self.finding(
-            call.site,
+            _place(call, where),
             f"after the {count} training steps {left} % of the moving statistics are still their initial "
             f"values: a share of {share:g} is kept at each update",
             (
@@ -178,6 +182,17 @@ class MomentumConvention(Rule):
             ),
             Fix(Applicability.DISPLAY, "keep a smaller share, such as 0.9, or train longer"),
         )
+
+
+def _place(call: NormCall, given: Location | None) -> Location:
+    """Where the layer gets its momentum: a layer of Keras is often called, and sometimes made, far from there."""
+    if call.layer.framework != "keras":
+        return call.site
+    made = call.layer.site
+    if given is None:
+        return made
+    inside = given.path == made.path and made.line <= given.line <= made.end_line
+    return made if inside else given
 
 
 def _kept(call: NormCall, layer: Handmade | None) -> tuple[float, Location | None, Location | None] | None:

@@ -4,7 +4,8 @@
 
 Reports an export (`simple_save`, `convert_variables_to_constants`, `freeze_graph`, the converter of
 TensorFlow Lite, a `SavedModelBuilder`) of a graph that was built with batch normalisation fixed in training
-mode.
+mode, and of a Keras model (`export`, `save`, `tf.saved_model.save`, the converter) whose layers are told
+`training=True` whoever calls it.
 
 ## Why it is bad
 
@@ -16,6 +17,9 @@ input. The moving statistics are not even in a frozen graph.
 
 - The graph that is exported was built again in inference mode.
 - The phase is a placeholder, which the exported graph still has.
+- A model of Keras whose layers take the phase of the call: it is exported in inference mode.
+- In Keras 3, `training=True` in a graph of layers, for a model that is saved or converted: who calls it overrules that.
+  Not so for `export` and `tf.saved_model.save`, which do not say a phase.
 - Style transfer and image translation use the statistics of the single image on purpose.
 
 ## Example
@@ -38,16 +42,18 @@ with tf.Graph().as_default(), tf.Session() as sess:
 
 ## Fix safety
 
-Only shown: the graph must be built a second time, in inference mode, and the checkpoint restored into it.
+Only shown: the graph must be built a second time, in inference mode, and the checkpoint restored into it; a model of
+Keras must hand on the phase that it is given.
 
 ## Confirmed by
 
-`bnlint run`: the graph that was exported holds the layer with a phase that is fixed in training mode (RP1).
+`bnlint run`: the graph that was exported holds the layer with a phase that is fixed in training mode (RP1). Into
+exported models of Keras it does not look.
 
 ## Known limits
 
 When only the names of the outputs are known, the rule speaks only if every norm of the graph is in training
-mode.
+mode. Models of Keras with signatures of their own, and functions of a `tf.Module`, are not looked into.
 
 ## References
 
@@ -70,6 +76,10 @@ if TYPE_CHECKING:
     from bnlint.runtime.observed import Observed
 
 
+_REBUILD = "export a graph that is built anew in inference mode"
+_TELL = "let the layer take the phase of the call, and export again"
+
+
 class ExportedInTrainingMode(Rule):
     """The exported graph normalises with batch statistics."""
 
@@ -80,21 +90,24 @@ class ExportedInTrainingMode(Rule):
 
     def check(self, trace: Trace) -> Iterator[Finding]:
         """Report each export once."""
+        seen: set[Location] = set()
         for export in trace.of(Export):
-            calls = _exported(export, trace)
-            if calls and all(_always_trains(call) for call in calls):
-                first = calls[0]
-                if deliberate((export.context, first.context)) is None:
-                    yield self.finding(
-                        export.site,
-                        "the exported graph has its batch norm fixed in training mode: it normalises with "
-                        "the statistics of the batch that it is given",
-                        (
-                            Step(first.site, "normalised here, in training mode for ever"),
-                            Step(export.site, "exported here"),
-                        ),
-                        Fix(Applicability.DISPLAY, "export a graph that is built anew in inference mode"),
-                    )
+            first = _fixed(export, trace)
+            if first is None or export.site in seen:
+                continue
+            if deliberate((export.context, first.context, first.layer.context)) is None:
+                seen.add(export.site)
+                keras = first.layer.framework == "keras"
+                yield self.finding(
+                    export.site,
+                    f"the exported {'model' if keras else 'graph'} has its batch norm fixed in training mode: it "
+                    "normalises with the statistics of the batch that it is given",
+                    (
+                        Step(first.site, "normalised here, in training mode for ever"),
+                        Step(export.site, "exported here"),
+                    ),
+                    Fix(Applicability.DISPLAY, _TELL if keras else _REBUILD),
+                )
 
     def confirm(self, observed: Observed) -> Iterator[Finding]:
         """Report each export once."""
@@ -118,6 +131,14 @@ class ExportedInTrainingMode(Rule):
                     Step(site, "exported here"),
                 ),
             )
+
+
+def _fixed(export: Export, trace: Trace) -> NormCall | None:
+    """The first layer that trains for ever, if all do, or if the export has asked them for inference."""
+    calls = _exported(export, trace)
+    fixed = [call for call in calls if _always_trains(call)]
+    asked = bool(export.outputs) and export.graph is None
+    return fixed[0] if fixed and (asked or len(fixed) == len(calls)) else None
 
 
 def _exported(export: Export, trace: Trace) -> list[NormCall]:

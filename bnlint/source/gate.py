@@ -33,6 +33,7 @@ _NORM = tuple(
         rb"running_(?:mean|var|stat)",
         rb"normalizer_(?:fn|param)",
         rb"moments ?\(",
+        rb"reduce_variance",
         rb"InPlaceABN",
         rb"keras[\w.]*applications",
         rb"import applications",

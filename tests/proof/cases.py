@@ -56,7 +56,7 @@ CASES: dict[str, tuple[Case, ...]] = {
         Case("bad_module_forwards_no_phase.py", on=BOTH),
     ),
     "BN108": (Case("bad_fit_of_a_model_of_blocks.py", on=(KERAS3,)),),
-    "BN110": (Case("bad_contrib_decay_in_partial.py"),),
+    "BN110": (Case("bad_contrib_decay_in_partial.py"), Case("bad_keras_torch_momentum.py", on=BOTH)),
     "BN113": (Case("bad_literal_in_call.py", twin="good_only_convolutions_frozen.py"),),
     "BN114": (Case("bad_zero_before_training.py", twin="good_phase_explicit_in_calls.py"),),
     "BN201": (
@@ -109,7 +109,27 @@ CASES: dict[str, tuple[Case, ...]] = {
     ),
     "BN603": (Case("bad_conv_axis_zero.py", twin="good_axes_by_rank.py"),),
     "BN604": (Case("bad_fused_op_order.py"),),
-    "BN606": (Case("bad_is_training_to_tf_layers.py", ends=1),),
+    "BN606": (
+        Case("bad_is_training_to_tf_layers.py", ends=1),
+        Case("bad_keras_is_training_in_call.py", ends=1, on=(KERAS2,)),
+        Case("bad_keras_decay.py", ends=1, on=(KERAS3,)),
+        Case("bad_phase_by_position_with_keras_3.py", ends=1, on=(KERAS3,)),
+    ),
+    "BN608": (
+        Case(
+            "bad_trainable_statistics.py",
+            unseen="A run sees a hand-written layer by its formula, and not where it keeps what.",
+            on=BOTH,
+        ),
+    ),
+    "BN702": (
+        Case(
+            "bad_mirrored_fit.py",
+            twin="good_synchronized.py",
+            unseen="A run is observed on the devices that are there, and that may be only one.",
+            on=BOTH,
+        ),
+    ),
     "BN801": (Case("bad_freeze_graph_tool.py", twin="good_phase_defaults_to_inference.py"),),
     "BN901": (
         Case(

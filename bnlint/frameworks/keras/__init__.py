@@ -6,14 +6,24 @@
 from __future__ import annotations
 
 from bnlint.dataflow import Value
-from bnlint.frameworks.keras import applications, formats, graphs, layers, models, tapes, trainer
+from bnlint.frameworks.keras import (
+    applications,
+    exports,
+    formats,
+    graphs,
+    layers,
+    models,
+    strategies,
+    tapes,
+    trainer,
+)  # fmt: skip
 from bnlint.frameworks.keras.table import HANDLERS, PROPERTIES
 from bnlint.frameworks.library import Framework
 from bnlint.frameworks.tensorflow1 import signatures
 from bnlint.interpreter.machine import Machine
 from bnlint.interpreter.values import ApiObject, Call, Tuple, contents
 
-_PARTS = (formats, graphs, layers, models, trainer, tapes, applications)
+_PARTS = (formats, graphs, layers, models, trainer, tapes, strategies, applications, exports)
 """What fills the table: these parts do so when they are imported."""
 
 

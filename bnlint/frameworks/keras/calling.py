@@ -328,7 +328,7 @@ def parts_of(value: Value, most: int = 500) -> list[ApiObject | Instance]:
             continue
         seen.add(current)
         if isinstance(current, ApiObject | Instance):
-            if _is_part(current):
+            if is_part(current):
                 found.append(current)
             pending.extend(slot for slot in current.slots.values() if isinstance(slot, Value))
         elif isinstance(current, List | Tuple):
@@ -340,7 +340,8 @@ def parts_of(value: Value, most: int = 500) -> list[ApiObject | Instance]:
     return found
 
 
-def _is_part(value: ApiObject | Instance) -> bool:
+def is_part(value: ApiObject | Instance) -> bool:
+    """Whether something is a layer or a model."""
     if isinstance(value, Instance):
         base = value.cls.api()
         return base is not None and base.name.startswith(("keras.", "tf.Module"))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from bnlint.dataflow import Node, Op, Unknown, Value
 from bnlint.frameworks.keras import calling, formats, parameters
-from bnlint.frameworks.keras.eagerness import eager, freezing_infers
+from bnlint.frameworks.keras.eagerness import eager, freezing_infers, generation
 from bnlint.frameworks.keras.graphs import learning_phase, updates
+from bnlint.frameworks.keras.strategies import current
 from bnlint.frameworks.keras.table import HANDLERS, PROPERTIES
 from bnlint.frameworks.tensorflow1 import signatures
 from bnlint.frameworks.tensorflow1.norms import apply_norm
@@ -48,6 +49,7 @@ def make_layer(machine: Machine, call: Call) -> Value:
     arguments = parameters.bind(call, call.name.rpartition(".")[2] in NORMS)
     made.slots["arguments"] = arguments
     made.slots["given"] = dict(call.kwargs)
+    made.slots["strategy"] = current(machine)
     made.slots["trainable"] = call.kwargs.get("trainable") or TRUE
     if "name" in call.kwargs:
         made.slots["name"] = call.kwargs["name"]
@@ -115,8 +117,10 @@ def new_norm(machine: Machine, holder: ApiObject | Instance, pretrained: bool = 
     layer = NormLayer(
         machine.context(holder.site), machine.tick(), kind, "keras", name, graph(machine), built,
         holder.slots.get("trainable") or TRUE, pretrained=pretrained or "loaded" in holder.slots, owner=holder,
+        strategy=holder.slots.get("strategy", ""),
     )  # fmt: skip
     machine.emit(layer)
+    generation(machine)  # noted in the trace, for what is said about layers
     variables = [
         make_variable(
             machine, joined(name, which), holder.site, trainable=TRUE if learned else FALSE, moving=not learned,

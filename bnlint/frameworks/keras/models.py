@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bnlint.dataflow import Node, Op, Unknown, Value
 from bnlint.findings import Location
-from bnlint.frameworks.keras import calling
+from bnlint.frameworks.keras import calling, weights
 from bnlint.frameworks.keras.eagerness import eager, freezing_infers, generation
 from bnlint.frameworks.keras.layers import LAYERS
 from bnlint.frameworks.keras.table import HANDLERS, PROPERTIES
@@ -184,6 +184,7 @@ def call_own(machine: Machine, call: Call) -> Value:
     training = call.get(position, "training")
     default = _default(method) if accepts else None
     driver = _driver(machine)
+    weights.build(machine, holder)
     before = calling.again(machine, holder, call, driver)
     if before is not None:
         return before

@@ -1,4 +1,4 @@
-"""Training by hand: tapes, optimizers, functions that are traced, and strategies for several devices."""
+"""Training by hand: tapes, optimizers, and functions that are traced."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def _listed(machine: Machine, variables: Value | None) -> tuple[tuple[Node, ...]
     return listed_variables(machine, variables), False
 
 
-# -- traced functions and strategies -----------------------------------------------------------------
+# -- traced functions --------------------------------------------------------------------------------
 
 
 def _function(machine: Machine, call: Call) -> Value:
@@ -141,40 +141,6 @@ def _kind(value: Value) -> object:
     return None if isinstance(value, Node | Unknown | Choice) else value
 
 
-def _strategy(machine: Machine, call: Call) -> Value:
-    return ApiObject("tf.distribute.Strategy", call.site)
-
-
-def _scope(machine: Machine, call: Call) -> Value:
-    made = ApiObject("tf.distribute.scope", call.site)
-    made.enter = lambda: made
-    return made
-
-
-def _run(machine: Machine, call: Call) -> Value:
-    function = call.get(0, "fn")
-    if function is None:
-        return Unknown("run")
-    args = machine.settle(call.get(1, "args") or Tuple(()))
-    kwargs = machine.settle(call.get(2, "kwargs") or Dict())
-    if not isinstance(args, Tuple | List):
-        from bnlint.interpreter.calls import call_with_unknowns
-
-        return call_with_unknowns(machine, function, call.site)
-    entries = kwargs.entries() if isinstance(kwargs, Dict) else []
-    named = {str(machine.constant(name)): value for name, value, _ in entries}
-    return machine.call(function, list(args.items), named, call.site)
-
-
-def _reduced(machine: Machine, call: Call) -> Value:
-    return machine.node(call.name, contents(call.values()), call.site)
-
-
-for _name in ("MirroredStrategy", "MultiWorkerMirroredStrategy", "TPUStrategy", "OneDeviceStrategy",
-              "CentralStorageStrategy", "ParameterServerStrategy", "get_strategy",
-              "experimental.MultiWorkerMirroredStrategy", "experimental.TPUStrategy",
-              "experimental.CentralStorageStrategy"):  # fmt: skip
-    HANDLERS[f"tf.distribute.{_name}"] = _strategy
 for _name in ("Adam", "AdamW", "SGD", "RMSprop", "Adagrad", "Adadelta", "Adamax", "Nadam", "Ftrl", "Lion",
               "LossScaleOptimizer", "Adafactor", "get"):  # fmt: skip
     HANDLERS[f"keras.optimizers.{_name}"] = _optimizer
@@ -187,9 +153,5 @@ HANDLERS.update(
         "keras.Optimizer.minimize": _minimize,
         "tf.function": _function,
         "tf.function.__call__": _decorate,
-        "tf.distribute.Strategy.scope": _scope,
-        "tf.distribute.Strategy.run": _run,
-        "tf.distribute.Strategy.experimental_run_v2": _run,
-        "tf.distribute.Strategy.reduce": _reduced,
     }
 )

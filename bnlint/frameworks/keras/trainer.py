@@ -89,7 +89,7 @@ def _drive_eagerly(machine: Machine, call: Call, declared: Declared) -> None:
     if isinstance(own, Function):
         machine.call(Method(model, own), [data], {}, call.site)
         return
-    with _driving(machine, TRUE if trains else FALSE):
+    with driving(machine, TRUE if trains else FALSE):
         phase = _told(machine, model, TRUE if trains else FALSE)
         training = {} if phase is None else {"training": phase}
         output = machine.call(model, [data], training, call.site)
@@ -122,7 +122,8 @@ def _told(machine: Machine, model: ApiObject | Instance, phase: Value) -> Value 
 
 
 @contextmanager
-def _driving(machine: Machine, phase: Value) -> Iterator[None]:
+def driving(machine: Machine, phase: Value) -> Iterator[None]:
+    """While a model is called by a trainer, or for one that is to come."""
     outer = machine.state.get("keras driver")
     machine.state["keras driver"] = phase
     try:

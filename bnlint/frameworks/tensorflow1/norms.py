@@ -346,14 +346,15 @@ def _bare(
     return output
 
 
-def _reduce_mean(machine: Machine, call: Call) -> Value:
-    """A mean over given axes is half of the moments; over all axes it is a number."""
+def _reduce(machine: Machine, call: Call) -> Value:
+    """A mean or a variance over given axes is half of the moments; over all axes it is a number."""
     source = call.get(0, "input_tensor") or Unknown()
     axes = machine.settle(call.get(1, "axis") or call.kwargs.get("reduction_indices") or NONE)
     if isinstance(axes, Const) and axes.value is None:
         return machine.node(call.name, contents((source,)), call.site)
+    which = call.name.rpartition("_")[2]
     return machine.node(
-        Op.MOMENTS, contents((source,)), call.site, which="mean", of=machine.settle(source), **_axes(axes)
+        Op.MOMENTS, contents((source,)), call.site, which=which, of=machine.settle(source), **_axes(axes)
     )
 
 
@@ -460,7 +461,8 @@ HANDLERS.update(
         "tf.nn.batch_norm_with_global_normalization": _plain,
         "tf.nn.fused_batch_norm": _fused,
         "tf.nn.moments": _moments,
-        "tf.reduce_mean": _reduce_mean,
+        "tf.reduce_mean": _reduce,
+        "tf.reduce_variance": _reduce,
         "tf.nn.weighted_moments": _moments,
         "tf.train.ExponentialMovingAverage": _average,
         "tf.train.ExponentialMovingAverage.apply": _average_apply,

@@ -125,12 +125,16 @@ def _assign(machine: Machine, call: Call) -> Value:
 
 def make_assign(machine: Machine, target: Value, value: Value, call: Call) -> Node:
     """An operation that writes a variable."""
+    from bnlint.frameworks.keras.eagerness import eager
+
     node = machine.node(
         Op.ASSIGN, (*contents((value,)), target), call.site, variable=target, value=value, api=call.name
     )
     for written in contents((target,)):
         if isinstance(written, Node) and written.op == Op.VARIABLE:
             written.inputs = (*written.inputs, value)
+    if eager(machine):
+        machine.trace.escaped.add(node)  # it needs nobody to run it
     return node
 
 
