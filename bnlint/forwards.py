@@ -104,3 +104,21 @@ def in_test_function(run: Run) -> bool:
         and any(isinstance(node, ast.Assert) for node in ast.walk(frame.node))
         for frame in run.context.frame.outwards()
     )
+
+
+def default_of(value: Const, frame: Frame) -> str:
+    """The parameter, of a function around a call, whose default a value is; empty if it is none."""
+    for each in frame.outwards():
+        spec = each.node.args if isinstance(each.node, ast.FunctionDef | ast.AsyncFunctionDef) else None
+        if spec is None or value.site is None or each.module != value.site.path:
+            continue
+        named = [*spec.posonlyargs, *spec.args]
+        pairs = zip(
+            [*named[len(named) - len(spec.defaults) :], *spec.kwonlyargs],
+            [*spec.defaults, *spec.kw_defaults],
+            strict=True,
+        )
+        for parameter, default in pairs:
+            if default is not None and each.locate(default) == value.site:
+                return parameter.arg
+    return ""

@@ -25,7 +25,9 @@ PREDICTING = frozenset("predict predicts prediction predicting predictor score".
 """Those of them that are said of every pass through a model, too."""
 TRAINING = frozenset("train trains training trainer fit fitting optimize learn".split())
 """Words for training."""
-META_LEARNING = frozenset("maml meta metatrain innerloop".split())
+META_LEARNING = frozenset(
+    "maml meta metatrain metalearning innerloop reptile proto protonet protonets prototypical fewshot episodic".split()
+)
 """Signs of meta-learning, where each task is normalised with its own statistics, also when it is evaluated."""
 DELIBERATE = META_LEARNING | frozenset(
     "generator generators netg gen sampler samplers sampled style stylize stylized stylization pix2pix gan dcgan wgan "

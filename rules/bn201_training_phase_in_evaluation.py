@@ -65,7 +65,7 @@ from typing import TYPE_CHECKING
 from bnlint.constants import built_in, passed
 from bnlint.dataflow import Const
 from bnlint.findings import Applicability, Edit, Finding, Fix, Group, InsertStatement, Location, Step
-from bnlint.forwards import told_by
+from bnlint.forwards import default_of, told_by
 from bnlint.phase import Verdict, evaluations, meant, switched
 from bnlint.remedies.flags import turned_over
 from bnlint.remedies.forwards import told
@@ -161,8 +161,13 @@ class TrainingPhaseInEvaluation(Rule):
         literal = forward.training if forward is not None else None
         if forward is None or not isinstance(literal, Const) or not literal.value:
             return
+        parameter = default_of(literal, forward.context.frame)
         for call in norms_reached(run, trace):
-            if call.updates is Updates.NONE or told_by(call) is not forward or meant(call, run, trace):
+            if (
+                call.updates is Updates.NONE
+                or told_by(call) is not forward
+                or meant(call, run, trace, parameter)
+            ):
                 continue
             site = literal.site or forward.site
             steps = [

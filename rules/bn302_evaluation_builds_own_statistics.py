@@ -97,6 +97,9 @@ class EvaluationBuildsOwnStatistics(Rule):
                 call = _call_of(node)
                 if call is None or call.layer in layers or call.layer.name is None:
                     continue
+                if call.forward is not None:
+                    # Where layers are objects, their names do not tell which are the same.
+                    continue
                 twin = _twin(call, run.world(), trained)
                 if twin is not None:
                     yield self._finding(call, twin, run, trace)

@@ -26,7 +26,7 @@ def allowance(most: int, spent: int) -> int:
     """The steps of the next of many analyses, after others of the kind have cost so many: less and less."""
     if spent <= _GENEROUS:
         return most
-    return most // 8 if spent <= 3 * _GENEROUS else most // 40
+    return most // 8 if spent <= 2 * _GENEROUS else most // 40 if spent <= 4 * _GENEROUS else most // 200
 
 
 class BudgetExceeded(Exception):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from bnlint.dataflow import Choice, Const, Node, Op, Unknown, Value
 from bnlint.findings import Location
 from bnlint.interpreter.store import choice
-from bnlint.interpreter.values import FALSE, TRUE, ApiRef, Dict, List, Tuple
+from bnlint.interpreter.values import FALSE, TRUE, ApiRef, ClassValue, Dict, Function, List, Tuple
 
 if TYPE_CHECKING:
     from bnlint.interpreter.machine import Machine
@@ -188,6 +188,8 @@ def _equal(
         return TRUE
     if isinstance(left, ApiRef) and isinstance(right, ApiRef):
         return TRUE if left.name == right.name else FALSE
+    if isinstance(left, ApiRef | ClassValue | Function) and isinstance(right, ApiRef | ClassValue | Function):
+        return FALSE
     if isinstance(right, Const) and not isinstance(left, Unknown | Choice | ApiRef):
         if right.value is None or not isinstance(left, Node) or (identity and left.op not in _UNDECIDED):
             return FALSE

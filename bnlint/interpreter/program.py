@@ -79,10 +79,14 @@ def interpret_alone(
         return
     modules = Modules(project, read, path, shared)
     machine = Machine(modules, library, Trace("", versions=versions[0], ceilings=versions[1]), observe)
+    machine.limit = allowance(machine.limit, shared.alone if shared is not None else 0)
     try:
         module = modules.run(machine, path, path.stem)
     except BudgetExceeded:
         return
+    finally:
+        if shared is not None:
+            shared.alone += machine.steps
     modules.share()
     if module is None:
         return

@@ -33,7 +33,7 @@ def test_without_configuration(project: Folder) -> None:
         ("", ["BN101"]),
         ('select = ["BN2"]', []),
         ('select = ["bn1", "BN201"]', ["BN101"]),
-        ('select = ["ALL"]', ["BN101"]),
+        ('select = ["ALL"]', ["BN101", "BN901"]),
         ("select = []", ["BN101"]),
         ('select = ["BN2"]\nextend-select = ["BN101"]', ["BN101"]),
         ('ignore = ["BN101"]', []),
@@ -224,7 +224,7 @@ def test_isolated(project: Folder) -> None:
     [
         ((), ["BN606"]),
         (("--select", "BN101"), ["BN101"]),
-        (("--select", "ALL"), ["BN101", "BN606"]),
+        (("--select", "ALL"), ["BN101", "BN606", "BN901"]),
         (("--extend-select", "BN2"), ["BN606"]),
         (("--ignore", "BN6"), []),
         (("--select", "BN1,BN6", "--ignore", "BN6"), ["BN101"]),
