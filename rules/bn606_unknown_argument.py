@@ -71,7 +71,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from bnlint.dataflow import Const
+from bnlint.dataflow import Const, Guard, Node, Op
 from bnlint.findings import (
     Applicability,
     Edit,
@@ -319,7 +319,7 @@ def _api(call: NormCall, arguments: Arguments) -> str:
 def _unknown(call: NormCall, arguments: Arguments, trace: Trace) -> Mapping[str, Argument]:
     """What is given and no generation of the API has."""
     api = _api(call, arguments)
-    if api not in _CHECKED:
+    if api not in _CHECKED or any(map(_compares_classes, (*call.layer.guards, *call.guards))):
         return {}
     allowed = _ELSEWHERE.get(api, frozenset())
     given = arguments.unexpected
@@ -327,6 +327,17 @@ def _unknown(call: NormCall, arguments: Arguments, trace: Trace) -> Mapping[str,
         given = {**arguments.named, **arguments.unexpected}
         allowed |= {*_CHECKED[api].split(), *_KERAS_2, *(() if _after_keras_1(trace) else _KERAS_1)}
     return {word: argument for word, argument in given.items() if word not in allowed}
+
+
+def _compares_classes(guard: Guard) -> bool:
+    """Whether something holds only if a class or a function is one that is not known: then so are its parameters."""
+    condition, outcome = guard
+    return (
+        outcome
+        and isinstance(condition, Node)
+        and condition.op == Op.EQUAL
+        and not any(isinstance(each, Const) for each in condition.inputs)
+    )
 
 
 def _after_keras_1(trace: Trace) -> bool:

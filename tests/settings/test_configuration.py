@@ -33,7 +33,7 @@ def test_without_configuration(project: Folder) -> None:
         ("", ["BN101"]),
         ('select = ["BN2"]', []),
         ('select = ["bn1", "BN201"]', ["BN101"]),
-        ('select = ["ALL"]', ["BN101", "BN901"]),
+        ('select = ["ALL"]', ["BN901", "BN101"]),
         ("select = []", ["BN101"]),
         ('select = ["BN2"]\nextend-select = ["BN101"]', ["BN101"]),
         ('ignore = ["BN101"]', []),
