@@ -323,4 +323,13 @@ def _guards(condition: Value, outcome: bool) -> tuple[Guard, ...]:
             return _guards(condition.inputs[0], not outcome)
         if (condition.op == Op.AND and outcome) or (condition.op == Op.OR and not outcome):
             return tuple(guard for operand in condition.inputs for guard in _guards(operand, outcome))
+    if isinstance(condition, Choice) and all(isinstance(option, Const) for _, option in condition.options):
+        # That a choice of outcomes is this one says which alternative was taken, if only one gives it.
+        ways = [
+            guards
+            for guards, option in condition.options
+            if isinstance(option, Const) and bool(option.value) == outcome
+        ]
+        if len(ways) == 1:
+            return ways[0]
     return ((condition, outcome),)
