@@ -25,7 +25,7 @@ def told_by(call: NormCall) -> Forward | None:
 
 
 def _same(one: Value | None, other: Value) -> bool:
-    if isinstance(one, Node):
+    if isinstance(one, Node | Unknown):
         # ``tf.logical_and(training, self.trainable)`` is what was told, as far as it can differ.
         return other in sources((one,))
     if isinstance(one, Const) and isinstance(other, Const):

@@ -162,12 +162,10 @@ class TrainingPhaseInEvaluation(Rule):
         if forward is None or not isinstance(literal, Const) or not literal.value:
             return
         parameter = default_of(literal, forward.context.frame)
-        for call in norms_reached(run, trace):
-            if (
-                call.updates is Updates.NONE
-                or told_by(call) is not forward
-                or meant(call, run, trace, parameter)
-            ):
+        for call in forward.norms:
+            if call.updates is Updates.NONE or call.training(run.world()) is False:
+                continue
+            if told_by(call) is not forward or meant(call, run, trace, parameter):
                 continue
             site = literal.site or forward.site
             steps = [
