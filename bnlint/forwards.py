@@ -86,6 +86,20 @@ def given_data(forward: Forward) -> Iterator[str]:
     return (value.hint for value in forward.inputs if isinstance(value, Unknown) and value.hint)
 
 
+_MADE_UP = frozenset(
+    "rand randn randint zeros ones empty full normal uniform random rand_like zeros_like ones_like".split()
+)
+
+
+def on_made_up_data(forward: Forward) -> bool:
+    """Whether a model is only tried out, on random numbers or zeros."""
+    names = (
+        value.op if isinstance(value, Node) else value.hint if isinstance(value, Unknown) else ""
+        for value in forward.inputs
+    )
+    return any(name.rpartition(".")[2] in _MADE_UP for name in names)
+
+
 def named(run: Run, trace: Trace) -> str:
     """How the model that runs is written: ``self.generator``, ``gan.predict``."""
     frame = run.context.frame
@@ -122,3 +136,23 @@ def default_of(value: Const, frame: Frame) -> str:
             if default is not None and each.locate(default) == value.site:
                 return parameter.arg
     return ""
+
+
+_NO_GRADIENTS = frozenset(("no_grad", "inference_mode"))
+
+
+def without_gradients(run: Run) -> bool:
+    """Whether gradients are switched off around a call: by a ``with`` block, or for a whole function."""
+    for frame in run.context.frame.outwards():
+        node = frame.node
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        parts = [*node.decorator_list]
+        for inner in ast.walk(node):
+            if isinstance(inner, ast.With) and inner.lineno <= run.site.line <= (inner.end_lineno or 0):
+                parts.extend(item.context_expr for item in inner.items)
+        names = {each.attr if isinstance(each, ast.Attribute) else getattr(each, "id", "") for part in parts
+                 for each in ast.walk(part)}  # fmt: skip
+        if names & _NO_GRADIENTS:
+            return True
+    return False

@@ -24,7 +24,16 @@ from bnlint.dataflow import (
     execution,
 )
 from bnlint.findings import Location
-from bnlint.forwards import given_data, in_test_function, in_vain, learned_from, named, own_frames
+from bnlint.forwards import (
+    given_data,
+    in_test_function,
+    in_vain,
+    learned_from,
+    named,
+    on_made_up_data,
+    own_frames,
+    without_gradients,
+)
 from bnlint.runs import executions, norms_in, optimized, training_runs
 from bnlint.trace import Declared, Feed, NormCall, NormLayer, Run, Save, Trace, TrainStep
 from bnlint.words import DELIBERATE, EVALUATING, PREDICTING, TRAINING, is_phase_name, words
@@ -80,7 +89,10 @@ def _verdict(run: Run, trace: Trace) -> Verdict:
         return Verdict(Role.TRAIN if trains else Role.EVALUATE, (reason,))
     execution = executions(trace)[run]
     if run.forward is not None and (
-        learned_from(run.forward, trace) or in_vain(run, trace) or in_test_function(run)
+        learned_from(run.forward, trace)
+        or in_vain(run, trace)
+        or in_test_function(run)
+        or on_made_up_data(run.forward)
     ):
         return Verdict(Role.UNKNOWN)
     for node in execution.nodes:
@@ -121,6 +133,8 @@ def evaluations(trace: Trace) -> list[tuple[Run, Verdict]]:
 def _evidence(run: Run, trace: Trace) -> Iterator[Reason]:
     trainings = training_runs(trace)
     yield from _by_names(run, trace)
+    if run.forward is not None and without_gradients(run):
+        yield Reason(1, "no gradients are kept", run.site)
     yield from _by_data(run, trainings, trace)
     yield from _by_results(run, trainings, trace)
     if not trainings and not any(True for _ in trace.of(TrainStep)):

@@ -66,7 +66,7 @@ from bnlint.phase import deliberate, in_unit_test
 from bnlint.remedies.written import Source, is_plain, keyword, parameters, source
 from bnlint.rule import Rule
 from bnlint.runs import executions, training_runs
-from bnlint.trace import NormCall, Run, Save, Trace
+from bnlint.trace import NormCall, NormLayer, Run, Save, Trace
 
 if TYPE_CHECKING:
     from bnlint.runtime.lives import Life
@@ -100,6 +100,7 @@ class MomentumConvention(Rule):
         """Report each place once."""
         by_hand = {layer.call: layer for layer in handmade(trace)}
         seen: set[Location] = set()
+        yield from self._shares_of_the_new(trace)
         for call in trace.of(NormCall):
             kept = _kept(call, by_hand.get(call))
             constant_phase = isinstance(call.phase, Const) and not call.phase.value
@@ -127,6 +128,37 @@ class MomentumConvention(Rule):
                 if finding is not None:
                     seen.add(place)
                     yield finding
+
+    def _shares_of_the_new(self, trace: Trace) -> Iterator[Finding]:
+        """PyTorch, where the momentum is what is taken of the batch."""
+        seen: set[Location] = set()
+        for layer in trace.of(NormLayer):
+            value, site = layer.arguments.value("momentum"), layer.arguments.site("momentum")
+            if layer.framework != "pytorch" or not isinstance(value, Const) or layer.site in seen:
+                continue
+            share = value.value
+            if (
+                not isinstance(share, float)
+                or not 1 - _FORGETFUL <= share < 1
+                or deliberate((layer.context,))
+            ):
+                continue
+            seen.add(layer.site)
+            edits = (ReplaceExpression(value.site, f"{1 - share:.6g}"),) if value.site is not None else ()
+            yield self.finding(
+                layer.site,
+                f"the moving statistics keep only {1 - share:.3g} of their value at each update and follow the last "
+                "batches: in PyTorch the momentum is the share of the new value",
+                (
+                    Step(site or layer.site, "the share that is taken from the batch"),
+                    Step(layer.site, "of this layer's moving statistics"),
+                ),
+                Fix(
+                    Applicability.UNSAFE if edits else Applicability.DISPLAY,
+                    f"say {1 - share:.6g}, what is meant in PyTorch",
+                    edits,
+                ),
+            )
 
     def confirm(self, observed: Observed) -> Iterator[Finding]:
         """Report each place once."""

@@ -226,6 +226,15 @@ class Library:
             else machine.unknown(name, call.receiver or Unknown(), *call.values())
         )
 
+    def call_unknown(self, machine: Machine, function: Unknown, call: Call) -> Value | None:
+        """Call what may be a method of a tensor that is not known; None if no framework says what that means."""
+        name = function.hint.rpartition(".")[2]
+        handler = self._handlers.get(f"Unknown.{name}") if function.sources and name else None
+        if handler is None:
+            return None
+        call.name, call.receiver = f"Unknown.{name}", function.sources[0]
+        return handler(machine, call)
+
     def decorated(self, machine: Machine, function: Function, call: Call) -> Call:
         """What the decorators of a function make of a call to it."""
         for name in function.decorators:

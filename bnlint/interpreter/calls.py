@@ -70,6 +70,9 @@ def call(machine: Machine, function: Value, made: Call) -> Value:
 
 def call_unknown(machine: Machine, function: Value, made: Call) -> Value:
     """A call of something that is not known: it may do anything with what it is given."""
+    known = machine.libraries.call_unknown(machine, function, made) if isinstance(function, Unknown) else None
+    if known is not None:
+        return known
     machine.escape((*made.values(), function))
     machine.callbacks(made.values(), made.site)
     hint = function.hint if isinstance(function, Unknown) else ""

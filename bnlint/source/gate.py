@@ -37,6 +37,8 @@ _NORM = tuple(
         rb"InPlaceABN",
         rb"keras[\w.]*applications",
         rb"import applications",
+        rb"torchvision\.models",
+        rb"torchvision import models",
     )
 )
 _DRIVE = tuple(
@@ -64,6 +66,8 @@ _DRIVE = tuple(
         rb"export ?\(",
         rb"freeze_graph",
         rb"convert_variables",
+        rb"\.parameters ?\(",
+        rb"DataLoader",
     )
 )
 

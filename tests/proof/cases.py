@@ -9,6 +9,7 @@ TENSORFLOW1 = "TensorFlow 1"
 KERAS2 = "Keras 2"
 KERAS3 = "Keras 3"
 BOTH = (KERAS2, KERAS3)
+NO_TORCH = "`bnlint run` does not watch PyTorch yet."
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,10 @@ CASES: dict[str, tuple[Case, ...]] = {
             "BN107.",
         ),
     ),
+    "BN206": (Case("bad_no_grad_is_not_eval.py", twin="good_eval_and_back.py", unseen=NO_TORCH),),
+    "BN207": (
+        Case("bad_validation_leaves_eval_mode.py", twin="good_train_in_every_epoch.py", unseen=NO_TORCH),
+    ),
     "BN210": (Case("bad_assigns_as_dependency_of_branch.py"),),
     "BN211": (
         Case("bad_base_is_unfrozen_later.py", twin="good_norms_stay_frozen.py", on=(KERAS3,)),
@@ -103,6 +108,7 @@ CASES: dict[str, tuple[Case, ...]] = {
     "BN404": (Case("bad_whole_base_unfrozen.py", on=BOTH),),
     "BN405": (Case("bad_gan_for_either_keras.py", twin="good_toggled_at_every_step.py", on=(KERAS3,)),),
     "BN501": (Case("bad_collection_with_scope.py"),),
+    "BN601": (Case("bad_keras_momentum_by_position.py", twin="good_named.py", unseen=NO_TORCH),),
     "BN602": (
         Case("bad_default_axis_channels_first.py", on=BOTH),
         Case("bad_layer_of_own_class.py", on=BOTH),

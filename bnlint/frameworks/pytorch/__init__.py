@@ -1,0 +1,63 @@
+"""PyTorch: modules that have a mode, and losses that are differentiated where they are computed."""
+
+from __future__ import annotations
+
+from bnlint.dataflow import Value
+from bnlint.frameworks.library import Framework
+from bnlint.frameworks.pytorch import library, modules, norms, training
+from bnlint.frameworks.pytorch.table import HANDLERS, PROPERTIES
+from bnlint.interpreter.machine import Machine
+from bnlint.interpreter.values import ApiObject, ApiRef, Call, Instance, Tuple, contents
+
+_PARTS = (library, modules, norms, training)
+"""What fills the table: these parts do so when they are imported."""
+_NO_TENSORS = ("torch.utils.", "torch.optim.", "torch.cuda.", "torch.distributed.", "torchvision.transforms.",
+               "torchvision.datasets.", "torch.backends.", "torch.manual_seed")  # fmt: skip
+
+
+def _fallback(machine: Machine, call: Call) -> Value:
+    """Anything else: a layer or another object if it is a class, else an operation on tensors."""
+    last = call.name.rpartition(".")[2]
+    if last == "__call__" and call.receiver is not None:
+        return modules.call_layer(machine, call)
+    if call.name.startswith(_NO_TENSORS):
+        return machine.unknown(last, *call.values())
+    if last[:1].isupper():
+        made = ApiObject(call.name, call.site)
+        made.slots["given"] = Tuple(call.values())
+        return made
+    inputs = contents(call.values())
+    return machine.node(call.name, inputs, call.site) if inputs else machine.unknown(last, *call.values())
+
+
+def _inherited(machine: Machine, instance: Instance, base: ApiRef, name: str) -> Value | None:
+    """What a project's module has from the library's."""
+    from bnlint.interpreter.values import Method
+
+    if not base.name.startswith("torch.nn."):
+        return None
+    for full in (f"{base.name}.{name}", f"torch.nn.Module.{name}"):
+        made = PROPERTIES.get(full)
+        if made is not None:
+            return made(machine, Call([], {}, machine.here, receiver=instance, name=name))
+        if full in HANDLERS:
+            return Method(instance, full)
+    return None
+
+
+FRAMEWORK = Framework(
+    name="pytorch",
+    roots={"torch": "torch", "torchvision": "torchvision"},
+    aliases={
+        "torch.nn.modules.batchnorm": "torch.nn",
+        "torch.nn.modules": "torch.nn",
+        "torch.nn.parallel.distributed": "torch.nn.parallel",
+        "torchvision.models.resnet": "torchvision.models",
+        "torch.nn.modules.module": "torch.nn",
+    },
+    handlers=HANDLERS,
+    properties=PROPERTIES,
+    fallback=_fallback,
+    inherited=_inherited,
+    norms={name: signature.names for name, signature in norms.SIGNATURES.items()},
+)

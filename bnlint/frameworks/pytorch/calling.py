@@ -1,0 +1,148 @@
+"""How PyTorch calls modules: each has a mode of its own, and a call tells it nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from bnlint.dataflow import Choice, Node, Value
+from bnlint.interpreter.machine import Machine
+from bnlint.interpreter.values import (
+    TRUE,
+    ApiObject,
+    Call,
+    Dict,
+    Function,
+    Instance,
+    List,
+    Method,
+    Tuple,
+    contents,
+)
+from bnlint.trace import Forward, Run
+
+Module = ApiObject | Instance
+
+
+def active(machine: Machine) -> Forward | None:
+    """The outermost call that is going on."""
+    found: tuple[Forward, ...] = machine.state.get("torch calls", ())
+    return found[0] if found else None
+
+
+@contextmanager
+def calling(machine: Machine, target: Value, call: Call) -> Iterator[Forward]:
+    """While a module is called."""
+    outer: tuple[Forward, ...] = machine.state.get("torch calls", ())
+    forward = outer[0] if outer else Forward(
+        machine.context(call.site), machine.tick(), target, contents(call.values())
+    )  # fmt: skip
+    machine.state["torch calls"] = (*outer, forward)
+    try:
+        yield forward
+    finally:
+        machine.state["torch calls"] = outer
+
+
+def finished(machine: Machine, forward: Forward, output: Value) -> Value:
+    """Note a call that has come to its end."""
+    if active(machine) is None and forward.norms:
+        forward.output = output
+        machine.emit(forward)
+        fetches = contents((output,))
+        machine.emit(
+            Run(
+                forward.context, machine.tick(), "torch call", fetches, target=forward.target, forward=forward
+            )
+        )
+    return output
+
+
+def own_forward(instance: Instance) -> Function | None:
+    """The ``forward`` of a project's own module."""
+    found = instance.cls.find("forward")
+    return found if isinstance(found, Function) else None
+
+
+def call_own(machine: Machine, call: Call) -> Value:
+    """A call of a project's own module."""
+    from bnlint.interpreter.calls import call as make
+
+    holder = call.receiver
+    method = own_forward(holder) if isinstance(holder, Instance) else None
+    if holder is None or method is None:
+        return machine.unknown("forward", *call.values())
+    key = _way(machine, holder, call)
+    known: dict[object, Forward] = machine.state.setdefault("torch calls made", {})
+    if key in known:
+        return _again(machine, known[key], call)
+    with calling(machine, holder, call) as forward:
+        inner = Call(
+            list(call.args), dict(call.kwargs), call.site, sites=call.sites, open=call.open, rest=call.rest
+        )
+        output = make(machine, Method(holder, method), inner)
+    finished(machine, forward, output)
+    if key is not None and forward.norms and isinstance(output, Node):
+        known[key] = forward
+    return output
+
+
+def _way(machine: Machine, target: Value, call: Call) -> object:
+    """What must be the same for a call to be the same again; None for one that cannot be."""
+    if active(machine) is not None:
+        return None
+    modes = tuple(part.slots.get("training") for part in parts_of(target))
+    return (target, call.site, machine.frame.node, machine.guards, modes, len(call.values()))
+
+
+def _again(machine: Machine, first: Forward, call: Call) -> Value:
+    inputs = contents(call.values())
+    output = machine.node(
+        "torch call", (*inputs, *contents((first.output,) if first.output else ())), call.site
+    )
+    forward = Forward(
+        machine.context(call.site), machine.tick(), first.target, inputs, output=output, norms=first.norms
+    )
+    return finished(machine, forward, output)
+
+
+def is_module(value: Value) -> bool:
+    """Whether a value is a module, of the library or of the project."""
+    if isinstance(value, Instance):
+        base = value.cls.api()
+        return base is not None and base.name.startswith("torch.nn.")
+    return isinstance(value, ApiObject) and value.kind.startswith("torch.nn.")
+
+
+def children(module: Value) -> Iterator[Module]:
+    """The modules directly inside one; those in plain lists are taken for registered, too."""
+    pending: list[object] = list(module.slots.values()) if isinstance(module, ApiObject | Instance) else []
+    while pending:
+        value = pending.pop(0)
+        if isinstance(value, ApiObject | Instance):
+            if is_module(value):
+                yield value
+        elif isinstance(value, List | Tuple):
+            pending.extend(value.items)
+        elif isinstance(value, Dict):
+            pending.extend(entry for _, entry, _ in value.entries())
+        elif isinstance(value, Choice):
+            pending.extend(option for _, option in value.options)
+
+
+def parts_of(module: Value, most: int = 600) -> list[Module]:
+    """A module and all modules inside, each once."""
+    pending = [module]
+    found: dict[Module, None] = {}
+    while pending and len(found) < most:
+        current = pending.pop(0)
+        if isinstance(current, ApiObject | Instance) and current not in found:
+            found[current] = None
+            pending.extend(children(current))
+    return list(found)
+
+
+def mode_of(module: Value) -> Value:
+    """The mode of a module: training, unless it was switched."""
+    found = module.slots.get("training") if isinstance(module, ApiObject | Instance) else None
+    return found if isinstance(found, Value) else TRUE

@@ -1,0 +1,248 @@
+"""Modules: containers, wrappers, and the switch between training and evaluation."""
+
+from __future__ import annotations
+
+from bnlint.dataflow import Op, Unknown, Value
+from bnlint.frameworks.pytorch import calling
+from bnlint.frameworks.pytorch.table import HANDLERS, PROPERTIES
+from bnlint.frameworks.tensorflow1.state import make_variable
+from bnlint.interpreter.machine import Machine
+from bnlint.interpreter.values import (
+    FALSE,
+    NONE,
+    TRUE,
+    ApiObject,
+    Call,
+    Dict,
+    Function,
+    Instance,
+    List,
+    Method,
+    Tuple,
+    contents,
+)
+from bnlint.trace import ModeSwitch, Save, Saved
+
+_WEIGHTED = (
+    "Linear", "Conv1d", "Conv2d", "Conv3d", "ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d", "Bilinear",
+    "LSTM", "GRU", "RNN", "Embedding", "LazyLinear", "LazyConv1d", "LazyConv2d", "LazyConv3d", "LayerNorm", "GroupNorm",
+)  # fmt: skip
+
+
+# -- the mode ----------------------------------------------------------------------------------------
+
+
+def _train(machine: Machine, call: Call) -> Value:
+    return _switch(machine, call, machine.settle(call.get(0, "mode") or TRUE))
+
+
+def _eval(machine: Machine, call: Call) -> Value:
+    holder = call.receiver
+    own = holder.cls.find("train") if isinstance(holder, Instance) else None
+    if isinstance(own, Function) and holder is not None:
+        # ``eval()`` is ``train(False)``, also where a class has a ``train`` of its own.
+        return machine.call(Method(holder, own), [FALSE], {}, call.site)
+    return _switch(machine, call, FALSE)
+
+
+def _switch(machine: Machine, call: Call, mode: Value) -> Value:
+    holder = call.receiver
+    if not isinstance(holder, ApiObject | Instance):
+        return Unknown("module")
+    machine.emit(ModeSwitch(machine.context(call.site), machine.tick(), holder, mode, call.name))
+    _set_mode(machine, holder, mode, call, 0)
+    return holder
+
+
+def _set_mode(machine: Machine, holder: calling.Module, mode: Value, call: Call, depth: int) -> None:
+    machine.store.write(holder, "training", mode)
+    machine.spend()
+    for child in calling.children(holder) if depth < 30 else ():
+        own = child.cls.find("train") if isinstance(child, Instance) else None
+        if isinstance(own, Function):
+            machine.call(Method(child, own), [mode], {}, call.site)
+        elif child is not holder:
+            _set_mode(machine, child, mode, call, depth + 1)
+
+
+def _training(machine: Machine, call: Call) -> Value:
+    return calling.mode_of(call.receiver or Unknown())
+
+
+def _itself(machine: Machine, call: Call) -> Value:
+    machine.callbacks(call.values(), call.site)
+    return call.receiver or Unknown("module")
+
+
+def _modules(machine: Machine, call: Call) -> Value:
+    holder = call.receiver or Unknown()
+    within = calling.parts_of(holder) if call.name.endswith("modules") else list(calling.children(holder))
+    return List(within) if within else Unknown("modules")
+
+
+def _named_modules(machine: Machine, call: Call) -> Value:
+    holder = call.receiver or Unknown()
+    within = calling.parts_of(holder) if call.name.endswith("modules") else list(calling.children(holder))
+    return List([Tuple([Unknown("name"), part]) for part in within]) if within else Unknown("modules")
+
+
+def _add_module(machine: Machine, call: Call) -> Value:
+    holder, name = call.receiver, machine.constant(call.get(0, "name"))
+    module = call.get(1, "module") or Unknown("module")
+    if isinstance(holder, ApiObject) and isinstance(holder.slots.get("layers"), List):
+        layers = holder.slots["layers"]
+        machine.store.write(layers, "items", (*layers.items, module))
+    elif isinstance(holder, ApiObject | Instance):
+        key = name if isinstance(name, str) else f"module {machine.tick()}"
+        machine.store.write(holder, key, module)
+    return NONE
+
+
+def _load(machine: Machine, call: Call) -> Value:
+    """Weights are read from somewhere."""
+    save = Save(machine.context(call.site), machine.tick(), Saved.ALL, None)
+    save.restores.append(machine.context(call.site))
+    machine.emit(save)
+    return Unknown("keys")
+
+
+# -- containers and wrappers -------------------------------------------------------------------------
+
+
+def _sequential(machine: Machine, call: Call) -> Value:
+    made = ApiObject("torch.nn.Sequential", call.site)
+    given = machine.settle(call.args[0]) if len(call.args) == 1 else None
+    items = [value for _, value, _ in given.entries()] if isinstance(given, Dict) else list(call.args)
+    made.slots["layers"] = List(items, call.open or bool(call.rest))
+    return made
+
+
+def _call_sequential(machine: Machine, call: Call) -> Value:
+    holder = call.receiver
+    if isinstance(holder, Instance) and calling.own_forward(holder):
+        return calling.call_own(machine, call)
+    layers = holder.slots.get("layers") if isinstance(holder, ApiObject | Instance) else None
+    value = call.get(0, "input") or Unknown("input")
+    if not isinstance(layers, List) or holder is None:
+        return machine.unknown("sequential", value)
+    with calling.calling(machine, holder, call) as forward:
+        for layer in layers.items:
+            value = machine.call(layer, [value], {}, call.site)
+        if layers.open:
+            value = machine.unknown("", value)
+    return calling.finished(machine, forward, value)
+
+
+def _module_list(machine: Machine, call: Call) -> Value:
+    given = machine.settle(call.get(0, "modules") or NONE)
+    if isinstance(given, List | Tuple):
+        return List(given.items, isinstance(given, List) and given.open)
+    return List((), open=bool(call.values()))
+
+
+def _module_dict(machine: Machine, call: Call) -> Value:
+    given = machine.settle(call.get(0, "modules") or NONE)
+    return given if isinstance(given, Dict) else Dict(open=bool(call.values()))
+
+
+def _wrapper(machine: Machine, call: Call) -> Value:
+    made = ApiObject("torch.nn.DataParallel", call.site)
+    made.slots["module"] = call.get(0, "module") or Unknown("module")
+    return made
+
+
+def _call_wrapper(machine: Machine, call: Call) -> Value:
+    holder = call.receiver
+    module = holder.slots.get("module") if isinstance(holder, ApiObject) else None
+    return machine.call(module or Unknown("module"), call.args, call.kwargs, call.site)
+
+
+def _wrapped(machine: Machine, call: Call) -> Value:
+    return call.args[0] if call.args else Unknown("module")
+
+
+# -- other layers ------------------------------------------------------------------------------------
+
+
+def _layer(machine: Machine, call: Call) -> Value:
+    made = ApiObject(call.name, call.site)
+    made.slots["given"] = dict(call.kwargs)
+    return made
+
+
+def _call_weighted(machine: Machine, call: Call) -> Value:
+    holder = call.receiver
+    if isinstance(holder, Instance) and calling.own_forward(holder):
+        return calling.call_own(machine, call)
+    assert isinstance(holder, ApiObject | Instance)
+    weights = holder.slots.get("weights node")
+    if weights is None:
+        weights = holder.slots["weights node"] = make_variable(machine, None, holder.site, shared=False)
+    inputs = (*contents(call.values()), weights)
+    return machine.node(Op.WEIGHTED, inputs, call.site, weights=(weights,), api=call.name, layer=holder)
+
+
+def call_layer(machine: Machine, call: Call) -> Value:
+    """Any other layer or loss."""
+    holder = call.receiver
+    if isinstance(holder, Instance) and calling.own_forward(holder):
+        return calling.call_own(machine, call)
+    kind = holder.kind if isinstance(holder, ApiObject) else "torch.nn.Module"
+    return machine.node(kind, contents(call.values()), call.site, layer=holder)
+
+
+_METHODS = {
+    "train": _train,
+    "eval": _eval,
+    "add_module": _add_module,
+    "register_module": _add_module,
+    "load_state_dict": _load,
+    "modules": _modules,
+    "children": _modules,
+    "named_modules": _named_modules,
+    "named_children": _named_modules,
+    **dict.fromkeys(
+        ("cuda", "to", "cpu", "float", "half", "double", "type", "apply", "requires_grad_", "share_memory"),
+        _itself,
+    ),
+}
+
+
+def methods(kind: str) -> None:
+    """Give a class of modules what all have."""
+    for name, handler in _METHODS.items():
+        HANDLERS[f"{kind}.{name}"] = handler
+    PROPERTIES[f"{kind}.training"] = _training
+
+
+for _name in _WEIGHTED:
+    HANDLERS[f"torch.nn.{_name}"] = _layer
+    HANDLERS[f"torch.nn.{_name}.__call__"] = _call_weighted
+    methods(f"torch.nn.{_name}")
+for _name in (
+    "Module",
+    "Sequential",
+    "DataParallel",
+    "BatchNorm1d",
+    "BatchNorm2d",
+    "BatchNorm3d",
+    "SyncBatchNorm",
+):
+    methods(f"torch.nn.{_name}")
+HANDLERS.update(
+    {
+        "torch.nn.Module.__call__": calling.call_own,
+        "torch.nn.Sequential": _sequential,
+        "torch.nn.Sequential.__call__": _call_sequential,
+        "torch.nn.Sequential.forward": _call_sequential,
+        "torch.nn.ModuleList": _module_list,
+        "torch.nn.ModuleDict": _module_dict,
+        "torch.nn.DataParallel": _wrapper,
+        "torch.nn.parallel.DataParallel": _wrapper,
+        "torch.nn.parallel.DistributedDataParallel": _wrapper,
+        "torch.nn.DataParallel.__call__": _call_wrapper,
+        "torch.compile": _wrapped,
+        "torch.jit.script": _wrapped,
+        "torch.nn.SyncBatchNorm.convert_sync_batchnorm": _wrapped,
+    }
+)

@@ -1,0 +1,121 @@
+"""A PyTorch model that is evaluated in training mode.
+
+## What it does
+
+Reports the call of a model in an evaluation while batch normalisation in it is in training mode, because nobody
+called `eval()` on the way there, or because `train()` was called instead.
+
+## Why it is bad
+
+The layer normalises with the statistics of the evaluated batch, so that a prediction depends on the other samples of
+its batch, and it goes on learning from the test data. `torch.no_grad()` changes nothing about that. Dropout is on, too.
+
+## When it is not a bug
+
+- `eval()` or `train(False)` was called on the model, or on one that it is part of, wherever that is.
+- The result is learned from, or nobody looks at it: statistics are estimated anew.
+- GAN samplers, style transfer, meta-learning and domain adaptation use batch statistics on purpose.
+- There is no layer in the model that has a mode, or the model is not known.
+
+## Example
+
+```python
+def test(model, loader):
+    with torch.no_grad():
+        for x, y in loader:
+            correct += (model(x).argmax(1) == y).sum()
+```
+
+## Use instead
+
+```python
+def test(model, loader):
+    model.eval()
+    with torch.no_grad():
+        for x, y in loader:
+            correct += (model(x).argmax(1) == y).sum()
+```
+
+## Fix safety
+
+Another mode changes what is measured, and the model has to be put back into training mode afterwards: the fix is
+shown.
+
+## Confirmed by
+
+Not yet: the observer of PyTorch is to come. Executed with torch 2.13: under `no_grad` the statistics move and the
+output depends on the batch.
+
+## Known limits
+
+A run counts as an evaluation only on evidence: its function, its data, its place. Models out of code that is not
+known are left alone.
+
+## References
+
+- https://pytorch.org/docs/stable/notes/autograd.html#evaluation-mode-nn-module-eval
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from bnlint.dataflow import Const
+from bnlint.findings import Applicability, Finding, Fix, Group, Location, Step
+from bnlint.phase import Verdict, evaluations, meant
+from bnlint.rule import Rule
+from bnlint.trace import Forward, ModeSwitch, NormCall, Origin, Run, Trace, Updates
+
+_FIX = Fix(
+    Applicability.DISPLAY, "call `eval()` on the model before, and `train()` before it is trained again"
+)
+
+
+class EvaluatedWithoutEvalMode(Rule):
+    """A model in training mode is evaluated."""
+
+    code = "BN206"
+    name = "evaluated-without-eval-mode"
+    group = Group.ERROR
+    fixable = (Applicability.DISPLAY,)
+
+    def check(self, trace: Trace) -> Iterator[Finding]:
+        """Report each call once."""
+        seen: set[Location] = set()
+        for run, verdict in evaluations(trace):
+            forward = run.forward
+            if forward is None or forward.site in seen:
+                continue
+            call = _in_training_mode(forward, run, trace)
+            if call is not None:
+                seen.add(forward.site)
+                yield self._finding(forward, call, verdict, trace)
+
+    def _finding(self, forward: Forward, call: NormCall, verdict: Verdict, trace: Trace) -> Finding:
+        switches = [
+            switch
+            for switch in trace.of(ModeSwitch)
+            if switch.order < forward.order and isinstance(switch.training, Const) and switch.training.value
+        ]
+        steps = [Step(call.layer.site, "this layer is built here, in training mode")]
+        if switches:
+            steps.append(Step(switches[-1].site, "put into training mode here"))
+        steps.append(Step(forward.site, f"evaluated here: {verdict.because}"))
+        return self.finding(
+            forward.site,
+            "the model is evaluated in training mode: its batch norm uses the statistics of the evaluated batch, and "
+            "learns from it",
+            steps,
+            _FIX,
+        )
+
+
+def _in_training_mode(forward: Forward, run: Run, trace: Trace) -> NormCall | None:
+    """A layer that is certainly in training mode, if none of the model is in evaluation mode."""
+    calls = [
+        call for call in forward.norms if call.origin is Origin.MODE and call.updates is Updates.IN_PLACE
+    ]
+    modes = {call.training(run.world()) for call in calls}
+    if modes != {True} or any(meant(call, run, trace) for call in calls[:1]):
+        return None
+    return calls[0]
