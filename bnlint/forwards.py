@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 
 from bnlint.dataflow import Const, Frame, Node, Unknown, Value, sources
@@ -83,7 +84,21 @@ def _is_nothing(target: ast.expr) -> bool:
 
 def given_data(forward: Forward) -> Iterator[str]:
     """What the inputs of a call are called, where they come from code that is not known."""
-    return (value.hint for value in forward.inputs if isinstance(value, Unknown) and value.hint)
+    yield from (value.hint for value in forward.inputs if isinstance(value, Unknown) and value.hint)
+    for value in sources(forward.inputs):
+        if isinstance(value, Unknown) and is_held_out(value.hint):
+            yield value.hint
+
+
+def is_held_out(name: str) -> bool:
+    """Whether a name is one of data that is kept for evaluation."""
+    return _HELD_OUT.search(name.rpartition(".")[2].lower()) is not None
+
+
+_HELD_OUT = re.compile(
+    r"^(?:test|val|valid|validation|eval|dev)_?(?:set|data|dl|ds|iter|loader|dataset|dataloader|generator|queue|batches)"
+)
+"""Names of data that is kept for evaluation, written in one word or two."""
 
 
 _MADE_UP = frozenset(

@@ -28,6 +28,7 @@ from bnlint.forwards import (
     given_data,
     in_test_function,
     in_vain,
+    is_held_out,
     learned_from,
     named,
     on_made_up_data,
@@ -101,7 +102,9 @@ def _verdict(run: Run, trace: Trace) -> Verdict:
             if node in execution.certain:
                 return Verdict(Role.TRAIN, (Reason(0, "it runs a train step", step.site),))
             return Verdict(Role.UNKNOWN)
-    if any(isinstance(fetched, Unknown) for fetched in run.fetches) or _only_moves_state(run.fetches):
+    if run.forward is None and any(isinstance(fetched, Unknown) for fetched in run.fetches):
+        return Verdict(Role.UNKNOWN)
+    if _only_moves_state(run.fetches):
         return Verdict(Role.UNKNOWN)
     reasons = [reason for reason in _evidence(run, trace) if reason.weight]
     total = sum(reason.weight for reason in reasons)
@@ -187,7 +190,7 @@ def _stem(path: str) -> str:
 
 def _by_data(run: Run, trainings: list[Run], trace: Trace) -> Iterator[Reason]:
     for name in given_data(run.forward) if run.forward is not None else ():
-        if set(words(name)) & EVALUATING and not set(words(name)) & TRAINING:
+        if is_held_out(name) or (set(words(name)) & EVALUATING and not set(words(name)) & TRAINING):
             yield Reason(2, f"it is given `{name}`", run.site)
             break
     feed = _evaluation_data(run)

@@ -57,7 +57,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bnlint.dataflow import Const
+from bnlint.dataflow import Const, World
 from bnlint.findings import Applicability, Finding, Fix, Group, Location, Step
 from bnlint.forwards import learned_from
 from bnlint.rule import Rule
@@ -85,10 +85,10 @@ class TrainingModeNotRestored(Rule):
             if not calls or not learned_from(forward, trace):
                 continue
             key = (forward.target, forward.site)
-            modes = {call.phase.value if isinstance(call.phase, Const) else None for call in calls}
-            if modes == {True}:
+            modes = [_modes(call) for call in calls]
+            if all(each == {True} for each in modes):
                 first.setdefault(key, calls[0])
-            elif modes == {False} and key in first:
+            elif all(False in each for each in modes) and key in first:
                 switch = _switched_off(forward, trace)
                 if switch is not None and switch.site not in seen:
                     seen.add(switch.site)
@@ -106,6 +106,12 @@ class TrainingModeNotRestored(Rule):
             ),
             _FIX,
         )
+
+
+def _modes(call: NormCall) -> set[object]:
+    """The modes in which a layer may be, whichever way the program has come."""
+    options = World(call.guards).alternatives(call.phase) if call.phase is not None else ()
+    return {option.value if isinstance(option, Const) else None for option in options}
 
 
 def _switched_off(forward: Forward, trace: Trace) -> ModeSwitch | None:
