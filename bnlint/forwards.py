@@ -45,7 +45,12 @@ def learned_from(forward: Forward, trace: Trace) -> bool:
     if found is None:
         runs = (executions(trace)[run].nodes for run in training_runs(trace))
         found = trace.facts["learned from"] = set().union(*runs)
-    return any(value in found for value in getattr(forward.output, "items", (forward.output,)))
+    return any(value in found for value in results(forward))
+
+
+def results(forward: Forward) -> tuple[Value, ...]:
+    """What a call of a model gave: one value or several."""
+    return tuple(getattr(forward.output, "items", (forward.output,)))
 
 
 def own_frames(run: Run, trace: Trace) -> Iterator[Frame]:
@@ -112,7 +117,15 @@ def on_made_up_data(forward: Forward) -> bool:
         value.op if isinstance(value, Node) else value.hint if isinstance(value, Unknown) else ""
         for value in forward.inputs
     )
-    return any(name.rpartition(".")[2] in _MADE_UP for name in names)
+    return any({name.partition(".")[0], name.rpartition(".")[2]} & _MADE_UP for name in names)
+
+
+def inside_a_model(forward: Forward) -> bool:
+    """Whether a call stands in what a model does when it is called: then nobody knows who calls that, and for what."""
+    return any(
+        isinstance(frame.node, ast.FunctionDef) and frame.node.name in ("forward", "call", "__call__")
+        for frame in forward.context.frame.outwards()
+    )
 
 
 def named(run: Run, trace: Trace) -> str:

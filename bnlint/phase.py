@@ -28,6 +28,7 @@ from bnlint.forwards import (
     given_data,
     in_test_function,
     in_vain,
+    inside_a_model,
     is_held_out,
     learned_from,
     named,
@@ -94,6 +95,7 @@ def _verdict(run: Run, trace: Trace) -> Verdict:
         or in_vain(run, trace)
         or in_test_function(run)
         or on_made_up_data(run.forward)
+        or inside_a_model(run.forward)
     ):
         return Verdict(Role.UNKNOWN)
     for node in execution.nodes:
@@ -140,9 +142,9 @@ def _evidence(run: Run, trace: Trace) -> Iterator[Reason]:
         yield Reason(1, "no gradients are kept", run.site)
     yield from _by_data(run, trainings, trace)
     yield from _by_results(run, trainings, trace)
-    if not trainings and not any(True for _ in trace.of(TrainStep)):
+    if not trainings and not any(True for _ in trace.of(TrainStep)) and not _trained_elsewhere(run, trace):
         restores = [context for save in trace.of(Save) for context in save.restores]
-        if restores:
+        if restores and (trace.driven or run.forward is None):
             yield Reason(2, "the program restores a checkpoint and never trains", restores[0].site)
         elif trace.driven:
             yield Reason(1, "the program never trains", run.site)
@@ -151,6 +153,23 @@ def _evidence(run: Run, trace: Trace) -> Iterator[Reason]:
         if run.order > training.order and not set(training.context.loops) <= set(run.context.loops):
             yield Reason(1, "it comes after the training loop", training.site)
             break
+
+
+_TRAINERS = (
+    "Trainer",
+    "fit",
+    "backward",
+    "training_step",
+    "Accelerator",
+    "apply_gradients",
+    "train_step",
+    "optim",
+)
+
+
+def _trained_elsewhere(run: Run, trace: Trace) -> bool:
+    """Whether an eager program speaks of training that was not seen: a trainer of a library, perhaps."""
+    return run.forward is not None and any(map(trace.mentions, _TRAINERS))
 
 
 def _by_network(run: Run, trace: Trace) -> Iterator[Reason]:

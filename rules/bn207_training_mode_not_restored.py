@@ -45,7 +45,7 @@ Not yet: the observer of PyTorch is to come.
 
 ## Known limits
 
-Loops are followed for two rounds.
+Loops are followed for two rounds. A validation that happens only under a condition is left alone.
 
 ## References
 
@@ -57,10 +57,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bnlint.dataflow import Const, World
+from bnlint.dataflow import Const
 from bnlint.findings import Applicability, Finding, Fix, Group, Location, Step
-from bnlint.forwards import learned_from
+from bnlint.forwards import results
 from bnlint.rule import Rule
+from bnlint.runs import executions, training_runs
 from bnlint.trace import Forward, ModeSwitch, NormCall, Origin, Trace, TrainStep
 
 _FIX = Fix(Applicability.DISPLAY, "call `train()` on the model before the next training step")
@@ -80,15 +81,16 @@ class TrainingModeNotRestored(Rule):
             return
         first: dict[tuple[object, Location], NormCall] = {}
         seen: set[Location] = set()
+        learned = _learned(trace)
         for forward in trace.of(Forward):
             calls = [call for call in forward.norms if call.origin is Origin.MODE]
-            if not calls or not learned_from(forward, trace):
+            if not calls or forward not in learned:
                 continue
             key = (forward.target, forward.site)
-            modes = [_modes(call) for call in calls]
-            if all(each == {True} for each in modes):
+            modes = {call.phase.value if isinstance(call.phase, Const) else None for call in calls}
+            if modes == {True}:
                 first.setdefault(key, calls[0])
-            elif all(False in each for each in modes) and key in first:
+            elif modes == {False} and key in first:
                 switch = _switched_off(forward, trace)
                 if switch is not None and switch.site not in seen:
                     seen.add(switch.site)
@@ -108,10 +110,17 @@ class TrainingModeNotRestored(Rule):
         )
 
 
-def _modes(call: NormCall) -> set[object]:
-    """The modes in which a layer may be, whichever way the program has come."""
-    options = World(call.guards).alternatives(call.phase) if call.phase is not None else ()
-    return {option.value if isinstance(option, Const) else None for option in options}
+def _learned(trace: Trace) -> set[Forward]:
+    """The calls that a train step was made for: of each model at each place the last one before it."""
+    found: set[Forward] = set()
+    for run in training_runs(trace):
+        nodes = executions(trace)[run].nodes
+        latest: dict[tuple[object, Location], Forward] = {}
+        for forward in trace.of(Forward):
+            if forward.order < run.order and any(value in nodes for value in results(forward)):
+                latest[forward.target, forward.site] = forward
+        found.update(latest.values())
+    return found
 
 
 def _switched_off(forward: Forward, trace: Trace) -> ModeSwitch | None:

@@ -419,7 +419,19 @@ def _next(machine: Machine, call: Call) -> Value:
     return items[0] if len(items) == 1 else machine.unknown("", *call.args)
 
 
-@handles("copy.copy", "copy.deepcopy")
+@handles("copy.deepcopy")
+def _deep_copy(machine: Machine, call: Call) -> Value:
+    """A copy that shares nothing; of what a library made, or derives from it, nothing is known."""
+    value = machine.settle(call.args[0]) if call.args else Unknown()
+    options = [option for _, option in value.options] if isinstance(value, Choice) else [value]
+    of_library = any(
+        isinstance(each, ApiObject) or (isinstance(each, Instance) and not each.cls.fully_known())
+        for each in options
+    )
+    return Unknown("copy") if of_library else shallow_copy(machine, call)
+
+
+@handles("copy.copy")
 def shallow_copy(machine: Machine, call: Call) -> Value:
     """A copy with the same content."""
     value = machine.settle(call.args[0]) if call.args else Unknown()
