@@ -17,7 +17,7 @@ _WITH_NORMS = (
     "EfficientNetV2B0", "EfficientNetV2B1", "EfficientNetV2B2", "EfficientNetV2B3", "EfficientNetV2S",
     "EfficientNetV2M", "EfficientNetV2L", "RegNetX002", "RegNetY002", "ResNetRS50",
 )  # fmt: skip
-"""Checked by building each with Keras 3.15."""
+"""Checked by building each with Keras 3.15, but for RegNet and ResNetRS, which only Keras 2 has."""
 _WITHOUT = (
     "VGG16",
     "VGG19",
