@@ -53,7 +53,7 @@ known are left alone.
 
 ## References
 
-- https://pytorch.org/docs/stable/notes/autograd.html#evaluation-mode-nn-module-eval
+- https://github.com/lucidrains/denoising-diffusion-pytorch/issues/327
 """
 
 from __future__ import annotations

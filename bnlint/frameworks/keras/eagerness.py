@@ -50,8 +50,8 @@ def eager(machine: Machine) -> bool:
         return False
     if not say(_LEARNING_PHASE):
         return True
-    highest = _number(machine.trace.ceilings.get("tensorflow"))
-    return not (say(_STANDALONE) or (highest is not None and highest <= (2, 0)))
+    limit = _limit(machine, "tensorflow")
+    return not (say(_STANDALONE) or (limit is not None and limit < (2, 0)))
 
 
 def generation(machine: Machine) -> int | None:

@@ -246,7 +246,6 @@ def _variables(machine: Machine, call: Call) -> Value:
     holder = call.receiver or Unknown()
     trainable = call.name.startswith("trainable")
     found: list[Value] = []
-    partial = True
     for part in calling.parts_of(holder):
         if trainable and machine.truth(part.slots.get("trainable") or TRUE) is False:
             continue
@@ -257,7 +256,7 @@ def _variables(machine: Machine, call: Call) -> Value:
             found.append(weights)
     if not found:
         return machine.interned(("variables", holder), lambda: Unknown("variables", (holder,)))
-    return List(dict.fromkeys(found), partial)
+    return List(dict.fromkeys(found), open=True)
 
 
 def _clone(machine: Machine, call: Call) -> Value:

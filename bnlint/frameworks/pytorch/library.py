@@ -22,7 +22,8 @@ def _model(machine: Machine, call: Call) -> Value:
     norm = machine.libraries.call(machine, "torch.nn.BatchNorm2d", Call([], {}, call.site, open=True))
     if isinstance(norm, ApiObject):
         norm.slots["norm layer"].api = call.name
-        norm.slots["norm layer"].pretrained = True
+        given = call.get(None, "weights") or call.get(0, "pretrained")
+        norm.slots["norm layer"].pretrained = given is not None and machine.truth(given) is True
     made.slots["layers"] = List((norm,))
     return made
 
