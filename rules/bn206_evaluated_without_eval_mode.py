@@ -15,6 +15,7 @@ its batch, and it goes on learning from the test data. `torch.no_grad()` changes
 - `eval()` or `train(False)` was called on the model, or on one that it is part of, wherever that is.
 - The result is learned from, or nobody looks at it: statistics are estimated anew.
 - GAN samplers, style transfer, meta-learning and domain adaptation use batch statistics on purpose.
+- The momentum is 0 or 1, as in transductive few-shot learning: no average is kept that evaluation could use.
 - There is no layer in the model that has a mode, or the model is not known.
 
 ## Example
@@ -116,6 +117,16 @@ def _in_training_mode(forward: Forward, run: Run, trace: Trace) -> NormCall | No
         call for call in forward.norms if call.origin is Origin.MODE and call.updates is Updates.IN_PLACE
     ]
     modes = {call.training(run.world()) for call in calls}
-    if modes != {True} or any(meant(call, run, trace) for call in calls[:1]):
+    if (
+        modes != {True}
+        or any(meant(call, run, trace) for call in calls[:1])
+        or any(map(_keeps_no_average, calls))
+    ):
         return None
     return calls[0]
+
+
+def _keeps_no_average(call: NormCall) -> bool:
+    """Whether the statistics are those of the last batch, or of none: then each batch is meant to have its own."""
+    momentum = call.layer.arguments.value("momentum")
+    return isinstance(momentum, Const) and momentum.value in (0, 1)
