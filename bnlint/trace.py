@@ -253,6 +253,8 @@ class ModeSwitch(Event):
     """None for a global switch."""
     training: Value
     api: str = ""
+    parts: dict[Value, None] = field(default_factory=dict)
+    """The modules that it reaches, where each has a mode of its own."""
 
 
 @dataclass(eq=False, slots=True)

@@ -61,6 +61,8 @@ class Framework:
     """Making an object of a project's class that derives from the framework's; None for the usual way."""
     decorated: dict[str, Callable[[Machine, Function, Call], Call]] = field(default_factory=dict)
     """Decorators that change how a function is called: what they make of the call."""
+    lineage: Callable[[str], frozenset[str]] | None = None
+    """A class of the framework and all classes that it derives from, by canonical names; empty if not known."""
     norms: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """The normalisation layers that a layer of the user's own may be like, with their parameters in order."""
 
@@ -171,6 +173,11 @@ class Library:
         if computed is not None:
             return computed(machine, Call([], {}, machine.here, name=found.name))
         return found
+
+    def lineage(self, name: str) -> frozenset[str]:
+        """A library's class and all classes that it derives from; empty if that is not known."""
+        framework = self.framework_of(name)
+        return framework.lineage(name) if framework is not None and framework.lineage else frozenset()
 
     # -- calls ---------------------------------------------------------------------------------------
 

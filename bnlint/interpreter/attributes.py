@@ -40,6 +40,8 @@ def attribute(machine: Machine, holder: Value, name: str, site: Site) -> Value:
     if isinstance(holder, Node):
         return machine.libraries.node_attribute(machine, holder, name, site() if callable(site) else site)
     if isinstance(holder, ApiRef):
+        if name == "__name__":
+            return Const(holder.name.rpartition(".")[2])
         return machine.libraries.member(machine, holder, name)
     if isinstance(holder, ApiObject):
         return _of_object(machine, holder, name, site)
@@ -114,6 +116,8 @@ def _of_object(machine: Machine, holder: ApiObject, name: str, site: Site) -> Va
     found = holder.slots.get(name)
     if isinstance(found, Value):
         return machine.settle(found)
+    if name == "__class__":
+        return machine.libraries.reference(holder.kind)
     return machine.libraries.object_attribute(machine, holder, name, site() if callable(site) else site)
 
 

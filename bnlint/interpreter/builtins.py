@@ -153,8 +153,10 @@ def _list(machine: Machine, call: Call) -> Value:
     items, more = items_of(machine, value)
     if call.name == "builtins.sorted":
         return List(in_order(machine, items, call), more)
-    ordered = reversed(items) if call.name == "builtins.reversed" else items
-    return List(ordered, more)
+    made = List(reversed(items) if call.name == "builtins.reversed" else items, more)
+    if isinstance(value, List) and not value.ordered:
+        made.slots["unordered"] = True
+    return made
 
 
 def in_order(machine: Machine, items: tuple[Value, ...], call: Call) -> list[Value]:
@@ -275,14 +277,12 @@ def _isinstance(machine: Machine, call: Call) -> Value:
     if isinstance(value, Instance | ClassValue):
         cls = value.cls if isinstance(value, Instance) else value
         lineage = cls.lineage()
-        names = {ancestor.name for ancestor in lineage if isinstance(ancestor, ApiRef)}
+        libraries = [machine.libraries.lineage(each.name) for each in lineage if isinstance(each, ApiRef)]
+        names = {each.name for each in lineage if isinstance(each, ApiRef)}.union(*libraries)
         if any(kind in lineage or (isinstance(kind, ApiRef) and kind.name in names) for kind in kinds):
             return TRUE
-        return (
-            FALSE
-            if all(isinstance(kind, ClassValue | ApiRef) for kind in kinds) and cls.fully_known()
-            else Unknown()
-        )
+        known = cls.fully_known() or (cls.made_of_classes() and all(libraries))
+        return FALSE if known and all(isinstance(kind, ClassValue | ApiRef) for kind in kinds) else Unknown()
     python_type = _python_type(value)
     if python_type is not None and all(isinstance(kind, ApiRef) for kind in kinds):
         name = python_type
@@ -297,8 +297,12 @@ def _isinstance(machine: Machine, call: Call) -> Value:
         isinstance(k, ApiRef) and k.name.startswith("builtins.") for k in kinds
     ):
         return FALSE
-    if isinstance(value, ApiObject) and any(isinstance(k, ApiRef) and k.name == value.kind for k in kinds):
-        return TRUE
+    if isinstance(value, ApiObject):
+        names = {value.kind, *machine.libraries.lineage(value.kind)}
+        if any(isinstance(kind, ApiRef) and kind.name in names for kind in kinds):
+            return TRUE
+        if len(names) > 1 and all(isinstance(kind, ClassValue | ApiRef) for kind in kinds):
+            return FALSE
     return Unknown()
 
 
@@ -358,6 +362,8 @@ def _callable(machine: Machine, call: Call) -> Value:
 @handles("builtins.type")
 def _type(machine: Machine, call: Call) -> Value:
     value = machine.settle(call.args[0]) if call.args else Unknown()
+    if isinstance(value, ApiObject):
+        return machine.libraries.reference(value.kind)
     return value.cls if isinstance(value, Instance) else Unknown("type")
 
 

@@ -198,6 +198,13 @@ class ClassValue(Mutable):
             for base in self.bases
         )
 
+    def made_of_classes(self) -> bool:
+        """Whether every base is known to be a class of the project or of a library."""
+        return all(
+            isinstance(base, ApiRef) or (isinstance(base, ClassValue) and base.made_of_classes())
+            for base in self.bases
+        )
+
     def __repr__(self) -> str:
         return f"Class({self.name})"
 

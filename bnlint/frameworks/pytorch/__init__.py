@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from bnlint.dataflow import Value
 from bnlint.frameworks.library import Framework
-from bnlint.frameworks.pytorch import library, modules, norms, training
+from bnlint.frameworks.pytorch import library, modules, norms, parameters, training
 from bnlint.frameworks.pytorch.table import HANDLERS, PROPERTIES
 from bnlint.interpreter.machine import Machine
 from bnlint.interpreter.values import ApiObject, ApiRef, Call, Instance, Tuple, contents
 
-_PARTS = (library, modules, norms, training)
+_PARTS = (library, modules, norms, parameters, training)
 """What fills the table: these parts do so when they are imported."""
 _NO_TENSORS = ("torch.utils.", "torch.optim.", "torch.cuda.", "torch.distributed.", "torchvision.transforms.",
                "torchvision.datasets.", "torch.backends.", "torch.manual_seed")  # fmt: skip
@@ -45,19 +45,45 @@ def _inherited(machine: Machine, instance: Instance, base: ApiRef, name: str) ->
     return None
 
 
+def _lineage(name: str) -> frozenset[str]:
+    """A layer's class is a module; those of some layers have a base of their own."""
+    last = name.removeprefix("torch.nn.")
+    if name == last or "." in last or not last[:1].isupper():
+        return frozenset()
+    plain = last.removeprefix("Lazy")
+    bases = {last, plain, "Module"}
+    if "BatchNorm" in plain:
+        bases |= {"_BatchNorm", "_NormBase"}
+    elif plain.startswith("InstanceNorm"):
+        bases |= {"_InstanceNorm", "_NormBase"}
+    elif plain.startswith("Conv"):
+        bases.add("_ConvNd")
+    elif "Dropout" in plain:
+        bases.add("_DropoutNd")
+    return frozenset(f"torch.nn.{base}" for base in bases)
+
+
 FRAMEWORK = Framework(
     name="pytorch",
-    roots={"torch": "torch", "torchvision": "torchvision"},
+    roots={
+        "torch": "torch",
+        "torchvision": "torchvision",
+        "timm": "timm",
+        "segmentation_models_pytorch": "segmentation_models_pytorch",
+    },
     aliases={
         "torch.nn.modules.batchnorm": "torch.nn",
         "torch.nn.modules": "torch.nn",
         "torch.nn.parallel.distributed": "torch.nn.parallel",
         "torchvision.models.resnet": "torchvision.models",
         "torch.nn.modules.module": "torch.nn",
+        "torch.nn.modules.conv": "torch.nn",
+        "torch.nn.modules.dropout": "torch.nn",
     },
     handlers=HANDLERS,
     properties=PROPERTIES,
     fallback=_fallback,
     inherited=_inherited,
+    lineage=_lineage,
     norms={name: signature.names for name, signature in norms.SIGNATURES.items()},
 )

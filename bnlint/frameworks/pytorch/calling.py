@@ -111,7 +111,7 @@ def is_module(value: Value) -> bool:
     if isinstance(value, Instance):
         base = value.cls.api()
         return base is not None and base.name.startswith("torch.nn.")
-    return isinstance(value, ApiObject) and value.kind.startswith("torch.nn.")
+    return isinstance(value, ApiObject) and value.kind.startswith(("torch.nn.", "torchvision.models."))
 
 
 def children(module: Value) -> Iterator[Module]:

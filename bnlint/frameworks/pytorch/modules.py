@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from bnlint.dataflow import Op, Unknown, Value
-from bnlint.frameworks.pytorch import calling
+from bnlint.frameworks.pytorch import calling, parameters
 from bnlint.frameworks.pytorch.table import HANDLERS, PROPERTIES
 from bnlint.frameworks.tensorflow1.state import make_variable
 from bnlint.interpreter.machine import Machine
@@ -49,20 +51,40 @@ def _switch(machine: Machine, call: Call, mode: Value) -> Value:
     holder = call.receiver
     if not isinstance(holder, ApiObject | Instance):
         return Unknown("module")
-    machine.emit(ModeSwitch(machine.context(call.site), machine.tick(), holder, mode, call.name))
-    _set_mode(machine, holder, mode, call, 0)
+    switch = ModeSwitch(machine.context(call.site), machine.tick(), holder, mode, call.name)
+    machine.emit(switch)
+    _set_mode(machine, holder, switch, 0)
     return holder
 
 
-def _set_mode(machine: Machine, holder: calling.Module, mode: Value, call: Call, depth: int) -> None:
-    machine.store.write(holder, "training", mode)
+def _set_mode(machine: Machine, holder: calling.Module, switch: ModeSwitch, depth: int) -> None:
+    machine.store.write(holder, "training", switch.training)
+    switch.parts[holder] = None
     machine.spend()
     for child in calling.children(holder) if depth < 30 else ():
         own = child.cls.find("train") if isinstance(child, Instance) else None
         if isinstance(own, Function):
-            machine.call(Method(child, own), [mode], {}, call.site)
-        elif child is not holder:
-            _set_mode(machine, child, mode, call, depth + 1)
+            machine.call(Method(child, own), [switch.training], {}, switch.site)
+        elif child not in switch.parts:
+            _set_mode(machine, child, switch, depth + 1)
+
+
+def _assign_mode(machine: Machine, call: Call) -> Value:
+    """``module.training = False``: of this module alone, not of those inside."""
+    holder, mode = call.receiver, machine.settle(call.args[0])
+    if isinstance(holder, ApiObject | Instance):
+        machine.emit(
+            ModeSwitch(
+                machine.context(call.site),
+                machine.tick(),
+                holder,
+                mode,
+                "torch.nn.Module.training",
+                {holder: None},
+            )
+        )
+        machine.store.write(holder, "training", mode)
+    return NONE
 
 
 def _training(machine: Machine, call: Call) -> Value:
@@ -70,20 +92,34 @@ def _training(machine: Machine, call: Call) -> Value:
 
 
 def _itself(machine: Machine, call: Call) -> Value:
-    machine.callbacks(call.values(), call.site)
+    return call.receiver or Unknown("module")
+
+
+def _apply(machine: Machine, call: Call) -> Value:
+    """``module.apply(function)``: the function is called with every module inside, and with the module itself."""
+    function = call.get(0, "fn") or Unknown("fn")
+    for part in reversed(calling.parts_of(call.receiver or Unknown())):
+        machine.call(function, [part], {}, call.site)
     return call.receiver or Unknown("module")
 
 
 def _modules(machine: Machine, call: Call) -> Value:
-    holder = call.receiver or Unknown()
-    within = calling.parts_of(holder) if call.name.endswith("modules") else list(calling.children(holder))
-    return List(within) if within else Unknown("modules")
+    return _listed(call, lambda module: module)
 
 
 def _named_modules(machine: Machine, call: Call) -> Value:
+    return _listed(call, lambda module: Tuple([Unknown("name"), module]))
+
+
+def _listed(call: Call, shown: Callable[[Value], Value]) -> Value:
     holder = call.receiver or Unknown()
     within = calling.parts_of(holder) if call.name.endswith("modules") else list(calling.children(holder))
-    return List([Tuple([Unknown("name"), part]) for part in within]) if within else Unknown("modules")
+    if not within:
+        return Unknown("modules")
+    made = List(map(shown, within))
+    if isinstance(holder, ApiObject) and holder.slots.get("unordered"):
+        made.slots.update(unordered=True, open=True)
+    return made
 
 
 def _add_module(machine: Machine, call: Call) -> Value:
@@ -197,12 +233,13 @@ _METHODS = {
     "add_module": _add_module,
     "register_module": _add_module,
     "load_state_dict": _load,
+    "apply": _apply,
     "modules": _modules,
     "children": _modules,
     "named_modules": _named_modules,
     "named_children": _named_modules,
     **dict.fromkeys(
-        ("cuda", "to", "cpu", "float", "half", "double", "type", "apply", "requires_grad_", "share_memory"),
+        ("cuda", "to", "cpu", "float", "half", "double", "type", "share_memory"),
         _itself,
     ),
 }
@@ -213,6 +250,8 @@ def methods(kind: str) -> None:
     for name, handler in _METHODS.items():
         HANDLERS[f"{kind}.{name}"] = handler
     PROPERTIES[f"{kind}.training"] = _training
+    HANDLERS[f"{kind}.training="] = _assign_mode
+    parameters.methods(kind)
 
 
 for _name in _WEIGHTED:
