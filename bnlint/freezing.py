@@ -6,6 +6,7 @@ the model is compiled, Keras 3 when the compiled model is trained for the first 
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -20,6 +21,17 @@ def in_order(trace: Trace, *events: Event) -> bool:
     That is so in a program, and in one call of a function that was interpreted on its own.
     """
     return trace.driven or len({_outermost(event) for event in events}) == 1
+
+
+def puts_norms_into_evaluation_mode(function: ast.AST) -> bool:
+    """Whether a function goes through modules and puts its batch normalisations into evaluation mode."""
+    nodes = list(ast.walk(function))
+    switches = any(
+        isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "eval"
+        for node in nodes
+    )
+    names = {node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "") for node in nodes}
+    return switches and any("BatchNorm" in name for name in names)
 
 
 def _outermost(event: Event) -> Frame | None:

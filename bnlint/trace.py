@@ -321,6 +321,16 @@ class Freeze(Event):
 
 
 @dataclass(eq=False, slots=True)
+class Hidden(Event):
+    """An attribute is set on an object that takes the place of a method of its class."""
+
+    target: Value
+    name: str
+    function: ast.AST
+    definition: Location
+
+
+@dataclass(eq=False, slots=True)
 class Copy(Event):
     """State is copied or averaged from one model into another."""
 
@@ -328,6 +338,8 @@ class Copy(Event):
     target: Value
     statistics: bool
     """Whether the moving statistics are part of it."""
+    parts: tuple[Value, ...] = ()
+    """The modules that are written to."""
 
 
 class Saved(enum.Enum):

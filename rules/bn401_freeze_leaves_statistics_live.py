@@ -2,38 +2,47 @@
 
 ## What it does
 
-Reports where a pretrained network with batch normalisation is frozen in a framework, or a version of it, in which
-that only concerns the weights, if the network is then in training mode while what is on top of it is trained.
+Reports where a pretrained network with batch normalisation is frozen in a way that only concerns the weights
+(`requires_grad = False` in PyTorch, `trainable = False` in TensorFlow 1 and in Keras before 2.4), if the network is
+then in training mode while what is on top of it is trained.
 
 ## Why it is bad
 
-The layers of TensorFlow 1 and of Keras before 2.4 keep to the phase when `trainable` is False: they go on to
-normalise with the mean and variance of each batch while the rest is trained. Inference uses the statistics of the
-pretraining. What was trained on top of the network has never seen such values, and the accuracy of validation stays
-far below that of training. Keras before 2.1.3 even goes on moving the statistics of the frozen network.
+The layers keep to the phase, whether their weights learn or not: they go on to normalise with the mean and variance
+of each batch while the rest is trained. Inference uses the moving statistics. What was trained on top of the network
+has never seen such values, and the accuracy of validation stays below that of training. In PyTorch and in Keras before
+2.1.3 the statistics of the "frozen" network even go on moving.
 
 ## When it is not a bug
 
+- The network is put into evaluation mode after the last `train()`, or called with `training=False`.
 - The versions are TensorFlow 2 or Keras 2.4 and later: a frozen layer is in inference mode.
-- The network is called with `training=False`, or built while the learning phase is 0.
-- The network is trained from scratch, as a frozen discriminator in a GAN.
+- The network is trained from scratch, as a frozen discriminator in a GAN, or follows another one by averaging.
+- The affine weights of the layers are left to learn, as test-time adaptation does.
 
 ## Example
 
 ```python
-base = tf.keras.applications.ResNet50(include_top=False)
-for layer in base.layers:
-    layer.trainable = False
-outputs = tf.keras.layers.Dense(10)(pool(base(inputs)))
+model = torchvision.models.resnet50(weights="DEFAULT")
+for parameter in model.parameters():
+    parameter.requires_grad = False
+model.fc = nn.Linear(2048, 10)
+for x, y in loader:
+    model.train()
+    step(model, x, y)
 ```
 
 ## Use instead
 
 ```python
-base = tf.keras.applications.ResNet50(include_top=False)
-for layer in base.layers:
-    layer.trainable = False
-outputs = tf.keras.layers.Dense(10)(pool(base(inputs, training=False)))
+model = torchvision.models.resnet50(weights="DEFAULT")
+for parameter in model.parameters():
+    parameter.requires_grad = False
+model.fc = nn.Linear(2048, 10)
+for x, y in loader:
+    model.eval()
+    model.fc.train()
+    step(model, x, y)
 ```
 
 ## Fix safety
@@ -48,10 +57,12 @@ of the batch while other weights were trained (RP4).
 ## Known limits
 
 Whether the network starts from weights that were trained elsewhere must be told by the program. Where neither the
-requirements nor the names that the program uses tell the version, it is left alone.
+requirements nor the names that the program uses tell the version of Keras, it is left alone. A flag that hides the
+method which would freeze the layers is reported, too; parameters that are only kept from the optimizer are not.
 
 ## References
 
+- https://github.com/pytorch/pytorch/issues/86590
 - Keras 2.1.2, 2.1.3 and 2.3.1, `keras/layers/normalization.py` and `keras/engine/topology.py`.
 - TensorFlow 2, `tf.keras.layers.BatchNormalization`: "setting `layer.trainable = False` on a batch normalisation".
 """
@@ -61,11 +72,24 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from bnlint.dataflow import Const
 from bnlint.findings import Applicability, Finding, Fix, Group, Location, Step
-from bnlint.freezing import in_order, in_training, last_freeze
+from bnlint.freezing import in_order, in_training, last_freeze, puts_norms_into_evaluation_mode
+from bnlint.modes import switches, to, trained_in_training_mode
 from bnlint.rule import Rule
 from bnlint.runs import training_runs
-from bnlint.trace import Freeze, NormCall, Run, Trace
+from bnlint.trace import (
+    Copy,
+    Forward,
+    Freeze,
+    Hidden,
+    ModeSwitch,
+    NormCall,
+    NormLayer,
+    Run,
+    Trace,
+    TrainStep,
+)
 
 if TYPE_CHECKING:
     from bnlint.runtime.observed import Observed
@@ -81,7 +105,18 @@ class FreezeLeavesStatisticsLive(Rule):
 
     def check(self, trace: Trace) -> Iterator[Finding]:
         """Report each freeze once, at the first training in which it leaves a layer in training mode."""
+        yield from self._hidden(trace)
         seen: set[Location] = set()
+        for forward, step, calls in trained_in_training_mode(trace):
+            for call in calls:
+                freeze = _only_of_weights(call, forward, trace)
+                if (
+                    freeze is not None
+                    and not {freeze.site, call.layer.site} & seen
+                    and in_order(trace, freeze, forward)
+                ):
+                    seen.update((freeze.site, call.layer.site))
+                    yield self._module(freeze, call, forward, step, trace)
         for run in training_runs(trace):
             for call in in_training(run, trace):
                 freeze = last_freeze(call, run, trace)
@@ -114,6 +149,46 @@ class FreezeLeavesStatisticsLive(Rule):
                 ),
             )
 
+    def _hidden(self, trace: Trace) -> Iterator[Finding]:
+        """A method that freezes the layers, which nobody can call because a flag of the same name is in its place."""
+        seen: set[Location] = set()
+        for hidden in trace.of(Hidden):
+            if hidden.site in seen or not puts_norms_into_evaluation_mode(hidden.function) or _pinned(trace):
+                continue
+            seen.add(hidden.site)
+            yield self.finding(
+                hidden.site,
+                f"this takes the place of the method `{hidden.name}`, which would put the batch norm of the frozen "
+                "network into evaluation mode: nobody can call it",
+                (
+                    Step(hidden.definition, f"`{hidden.name}` is a method here"),
+                    Step(hidden.site, "and a value from here on"),
+                ),
+                Fix(
+                    Applicability.DISPLAY,
+                    "give the value another name, and call the method after each `train()`",
+                ),
+            )
+
+    def _module(
+        self, freeze: Freeze, call: NormCall, forward: Forward, step: TrainStep, trace: Trace
+    ) -> Finding:
+        before = switches(call, forward, trace)
+        steps = [
+            Step(call.layer.site, "the network is pretrained"),
+            Step(freeze.site, "frozen here, which does not concern the mode"),
+            *(Step(switch.site, "put into training mode here") for switch in before[-1:]),
+            Step(forward.site, "called here with the statistics of the batch"),
+            Step(step.site, "while the rest is trained"),
+        ]
+        return self.finding(
+            freeze.site,
+            "this freezes the weights of a pretrained network, but its batch norm stays in training mode: it "
+            "normalises with the statistics of each batch, and its average goes on moving",
+            steps,
+            Fix(Applicability.DISPLAY, "call `eval()` on the frozen network after each `train()`"),
+        )
+
     def _finding(self, freeze: Freeze, call: NormCall, run: Run) -> Finding:
         return self.finding(
             freeze.site,
@@ -126,6 +201,33 @@ class FreezeLeavesStatisticsLive(Rule):
             ),
             Fix(Applicability.DISPLAY, "call the network with `training=False`"),
         )
+
+
+def _only_of_weights(call: NormCall, forward: Forward, trace: Trace) -> Freeze | None:
+    """The freeze that is in force for a layer, if it certainly is one of weights that learned elsewhere."""
+    layer = call.layer
+    freeze = last_freeze(call, forward, trace)
+    if (
+        freeze is None
+        or not layer.pretrained
+        or not isinstance(freeze.trainable, Const)
+        or freeze.trainable.value
+        or not set(freeze.guards) <= set(forward.guards)
+    ):
+        return None
+    follows = any(layer.owner in copy.parts for copy in trace.of(Copy))
+    toggled = any(
+        layer.owner in other.parts and other.context.loops and other.trainable is not freeze.trainable
+        and not (isinstance(other.trainable, Const) and not other.trainable.value)
+        for other in trace.of(Freeze)
+    )  # fmt: skip
+    return None if follows or toggled else freeze
+
+
+def _pinned(trace: Trace) -> bool:
+    """Whether normalisations are put into evaluation mode one by one."""
+    owners = {layer.owner for layer in trace.of(NormLayer)}
+    return any(switch.target in owners and to(switch) is False for switch in trace.of(ModeSwitch))
 
 
 def _leaves_live(freeze: Freeze, call: NormCall, run: Run) -> bool:

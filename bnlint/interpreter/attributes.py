@@ -25,6 +25,7 @@ from bnlint.interpreter.values import (
     Super,
     Tuple,
 )
+from bnlint.trace import Hidden
 
 if TYPE_CHECKING:
     from bnlint.interpreter.machine import Machine
@@ -153,6 +154,8 @@ def set_attribute(machine: Machine, holder: Value, name: str, value: Value, site
     holder = machine.settle(holder)
     if isinstance(holder, Instance):
         setter = holder.cls.find(name)
+        if isinstance(setter, Function) and isinstance(value, Const | Unknown) and name not in holder.slots:
+            _hide(machine, holder, name, setter, site)
         if not isinstance(setter, Property):
             if not machine.libraries.set_attribute(machine, holder, name, value, site):
                 machine.store.write(holder, name, value)
@@ -173,6 +176,13 @@ def set_attribute(machine: Machine, holder: Value, name: str, value: Value, site
     elif isinstance(holder, Unknown | Function):
         machine.remember(("attribute", holder, name), value)
         _may_set(machine, holder, name, value, site)
+
+
+def _hide(machine: Machine, holder: Instance, name: str, method: Function, site: Site) -> None:
+    """Note that an attribute takes the place of a method."""
+    context = machine.context(site() if callable(site) else site)
+    definition = method.scope.module.source.location(method.node)
+    machine.emit(Hidden(context, machine.tick(), holder, name, method.node, definition))
 
 
 def _may_set(machine: Machine, holder: Value, name: str, value: Value, site: Site) -> bool:

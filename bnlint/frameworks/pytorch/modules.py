@@ -23,7 +23,7 @@ from bnlint.interpreter.values import (
     Tuple,
     contents,
 )
-from bnlint.trace import ModeSwitch, Save, Saved
+from bnlint.trace import ModeSwitch, NormLayer, Save, Saved
 
 _WEIGHTED = (
     "Linear", "Conv1d", "Conv2d", "Conv3d", "ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d", "Bilinear",
@@ -136,6 +136,10 @@ def _add_module(machine: Machine, call: Call) -> Value:
 
 def _load(machine: Machine, call: Call) -> Value:
     """Weights are read from somewhere."""
+    for part in calling.parts_of(call.receiver or Unknown()):
+        layer = part.slots.get("norm layer")
+        if isinstance(layer, NormLayer):
+            layer.pretrained = True
     save = Save(machine.context(call.site), machine.tick(), Saved.ALL, None)
     save.restores.append(machine.context(call.site))
     machine.emit(save)

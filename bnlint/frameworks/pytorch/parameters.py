@@ -89,16 +89,10 @@ def _written(machine: Machine, call: Call) -> Value:
         if isinstance(node, Node) and OF in node.attrs and node.attrs[OF] is not target
     }
     if isinstance(holder, ApiObject) and target is not None:
+        parts = tuple(calling.parts_of(target)) if origins else ()
         for origin in origins:
-            machine.emit(
-                Copy(
-                    machine.context(call.site),
-                    machine.tick(),
-                    origin,
-                    target,
-                    statistics=holder.kind == BUFFERS,
-                )
-            )
+            context = machine.context(call.site)
+            machine.emit(Copy(context, machine.tick(), origin, target, holder.kind == BUFFERS, parts))
     return holder
 
 

@@ -1,0 +1,54 @@
+"""Modes over time, in frameworks where each module has one: who switched it last, and what is trained in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from bnlint.dataflow import Const, Value
+from bnlint.forwards import learned_from
+from bnlint.trace import Event, Forward, ModeSwitch, NormCall, Origin, Trace, TrainStep
+
+
+def switches(call: NormCall, before: Event, trace: Trace) -> list[ModeSwitch]:
+    """The switches that reached a layer before something, in order."""
+    owner = call.layer.owner
+    found = _by_part(trace).get(owner, ()) if owner is not None else ()
+    return [switch for switch in found if switch.order < before.order]
+
+
+def _by_part(trace: Trace) -> Mapping[Value, list[ModeSwitch]]:
+    found: dict[Value, list[ModeSwitch]] | None = trace.facts.get("switches by part")
+    if found is None:
+        found = trace.facts["switches by part"] = {}
+        for switch in trace.of(ModeSwitch):
+            for part in switch.parts:
+                found.setdefault(part, []).append(switch)
+    return found
+
+
+def to(switch: ModeSwitch) -> bool | None:
+    """The mode that is switched to; None when it is not known."""
+    return bool(switch.training.value) if isinstance(switch.training, Const) else None
+
+
+def trained_in_training_mode(trace: Trace) -> Iterator[tuple[Forward, TrainStep, list[NormCall]]]:
+    """The calls of models that belong to a train step, with their layers that are certainly in training mode.
+
+    A call belongs to a step that learns from it, or that stands behind it in the same round of the same loop: what
+    comes out of a frozen part may take ways that are not known.
+    """
+    steps = [step for step in trace.of(TrainStep) if step.eager]
+    for forward in trace.of(Forward) if steps else ():
+        calls = [
+            call
+            for call in forward.norms
+            if call.origin is Origin.MODE and isinstance(call.phase, Const) and call.phase.value is True
+        ]
+        step = next((step for step in steps if step.order > forward.order), None) if calls else None
+        if step is not None and (learned_from(forward, trace) or _same_round(forward, step)):
+            yield forward, step, calls
+
+
+def _same_round(forward: Forward, step: TrainStep) -> bool:
+    one, other = forward.context, step.context
+    return one.frame is other.frame and one.loops == other.loops and bool(one.loops)
