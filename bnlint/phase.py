@@ -185,6 +185,13 @@ def _by_network(run: Run, trace: Trace) -> Iterator[Reason]:
 
 
 def _by_names(run: Run, trace: Trace) -> Iterator[Reason]:
+    if run.said is not None:
+        name, text = run.said
+        said = set(words(text))
+        if said & EVALUATING and not said & TRAINING:
+            yield Reason(2, f"`{name}` is {text!r}", run.site)
+        elif said & TRAINING:
+            return
     for frame in own_frames(run, trace):
         if frame.node is None and frame.site is not None:
             continue

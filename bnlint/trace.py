@@ -235,6 +235,8 @@ class Run(Event):
     """The model that runs, where a model is told to."""
     forward: Forward | None = None
     """The call that is all of this run, in an eager framework."""
+    said: tuple[str, str] | None = None
+    """A variable around it that is named for the phase, and the text that it holds."""
 
     def world(self) -> World:
         """What holds during the run."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import bnlint.frameworks
 from bnlint.dataflow import Const, Node, Unknown, Value
 from bnlint.findings import Location
-from bnlint.interpreter import builtins, methods
+from bnlint.interpreter import builtins, methods, options
 from bnlint.interpreter.attributes import Site
 from bnlint.interpreter.values import (
     ApiObject,
@@ -80,7 +80,7 @@ class Library:
         """What a file that uses a layer of the user's own mentions."""
         self._of_users: set[str] = set()
         self._roots: dict[str, str] = {}
-        self._handlers: dict[str, Handler] = dict(builtins.HANDLERS)
+        self._handlers: dict[str, Handler] = {**builtins.HANDLERS, **options.HANDLERS}
         self._properties: dict[str, Handler] = {}
         self._decorated: dict[str, Callable[[Machine, Function, Call], Call]] = {}
         self._aliases: dict[str, str] = {}

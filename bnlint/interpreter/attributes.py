@@ -43,9 +43,13 @@ def attribute(machine: Machine, holder: Value, name: str, site: Site) -> Value:
     if isinstance(holder, ApiRef):
         if name == "__name__":
             return Const(holder.name.rpartition(".")[2])
+        if name == "__dict__":
+            return holder
         return machine.libraries.member(machine, holder, name)
     if isinstance(holder, ApiObject):
         return _of_object(machine, holder, name, site)
+    if isinstance(holder, ModuleValue) and name == "__dict__":
+        return holder
     if isinstance(holder, ModuleValue | Package):
         return machine.modules.member(machine, holder, name, site() if callable(site) else site)
     if isinstance(holder, ClassValue):

@@ -118,9 +118,9 @@ def _zip(machine: Machine, call: Call) -> Value:
     return List(rows, all(more for _, more in columns))
 
 
-@handles("builtins.len")
+@handles("builtins.len", "builtins.list.__len__", "builtins.dict.__len__")
 def _len(machine: Machine, call: Call) -> Value:
-    value = machine.settle(call.args[0]) if call.args else Unknown()
+    value = machine.settle(call.args[0]) if call.args else call.receiver or Unknown()
     if isinstance(value, Tuple) or (isinstance(value, List) and not value.open):
         missing = (guard for item in value.items for guard in optional(item))
         if any(machine.truth(condition) is not outcome for condition, outcome in missing):
@@ -316,8 +316,8 @@ def _python_type(value: Value) -> str | None:
 def _getattr(machine: Machine, call: Call) -> Value:
     if len(call.args) < 2:
         return Unknown()
-    name = machine.constant(call.args[1])
-    if not isinstance(name, str):
+    name = machine.picked(machine.settle(call.args[1]))
+    if name is None:
         return machine.unknown("", call.args[0])
     if len(call.args) == 3 and _has(machine, call.args[0], name) is False:
         return call.args[2]
@@ -470,17 +470,6 @@ def _namedtuple(machine: Machine, call: Call) -> Value:
         return Tuple((values.get(name, Unknown(str(name))) for name in names), names)
 
     return Builtin("namedtuple", make)
-
-
-@handles("argparse.ArgumentParser.parse_args", "argparse.ArgumentParser.parse_known_args")
-def _arguments(machine: Machine, call: Call) -> Value:
-    parsed = machine.interned(("parsed", call.receiver), lambda: Unknown("args"))
-    return Tuple([parsed, Unknown()]) if call.name.endswith("known_args") else parsed
-
-
-@handles("argparse.ArgumentParser")
-def _parser(machine: Machine, call: Call) -> Value:
-    return ApiObject("argparse.ArgumentParser", call.site)
 
 
 @handles("argparse.Namespace", "types.SimpleNamespace", "easydict.EasyDict")

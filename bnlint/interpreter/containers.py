@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 from bnlint.dataflow import Choice, Const, Node, Unknown, Value
 from bnlint.findings import Location
-from bnlint.interpreter.attributes import set_attribute
+from bnlint.interpreter.attributes import attribute, set_attribute
 from bnlint.interpreter.operators import compare
 from bnlint.interpreter.store import MISSING, choice, optional
 from bnlint.interpreter.values import (
+    ApiRef,
     ClassValue,
     Dict,
     Function,
@@ -93,6 +94,9 @@ def item(machine: Machine, holder: Value, key: Value, site: Callable[[], Locatio
                 return chosen
             return machine.interned(("item", holder, name), lambda: machine.unknown(str(known or ""), holder))
         return machine.unknown(str(known or ""))
+    if isinstance(holder, ApiRef | ModuleValue):
+        wanted = machine.picked(machine.settle(key))
+        return machine.unknown("", key) if wanted is None else attribute(machine, holder, wanted, site)
     if isinstance(holder, Node):
         return machine.libraries.item(machine, holder, key, site())
     if isinstance(holder, Unknown):

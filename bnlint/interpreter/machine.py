@@ -120,6 +120,13 @@ class Machine:
         """A value that is not known, with what it may have been computed from."""
         return Unknown(hint, contents(values))
 
+    def picked(self, value: Value | None) -> str | None:
+        """The text by which a program picks something: a constant, or the default of an option."""
+        known = self.constant(value) if value is not None else None
+        if known is None and isinstance(value, Unknown) and value.sources:
+            known = self.state.get("defaults of options", {}).get(value.hint.rpartition(".")[2])
+        return known if isinstance(known, str) else None
+
     def interned(self, key: tuple[object, ...], make: Callable[[], Value]) -> Value:
         """The same value for the same key, so that equal questions have one answer."""
         found = self._interned.get(key)

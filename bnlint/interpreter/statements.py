@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import copy
+import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from bnlint.interpreter.containers import CONCRETE, Items, assign, iterate, remo
 from bnlint.interpreter.expressions import evaluate
 from bnlint.interpreter.operators import MOST, binary
 from bnlint.interpreter.store import MISSING
+from bnlint.interpreter.syntax import mentions
 from bnlint.interpreter.values import (
     NONE,
     ApiObject,
@@ -132,7 +134,7 @@ def _for(machine: Machine, statement: ast.For | ast.AsyncFor, scope: Scope) -> S
     signal: Signal | None = None
     built = 0
     try:
-        for index, item in enumerate(items.known[:CONCRETE]):
+        for index, item in enumerate(items.known[: _most(items, statement)]):
             if index == 1 and items.counted and not built:
                 break
             if index == ALIKE and items.counted and len(items.known) > FEW:
@@ -163,6 +165,13 @@ def _for(machine: Machine, statement: ast.For | ast.AsyncFor, scope: Scope) -> S
     finally:
         machine.loops = outer
     return _finish_loop(machine, statement.orelse, scope, signal)
+
+
+def _most(items: Items, loop: ast.For | ast.AsyncFor) -> int:
+    """How many of the known items a loop runs over: all, if it speaks of what a framework said matters for each."""
+    wanted: re.Pattern[str] | None = items.of.slots.get("in full") if isinstance(items.of, List) else None
+    whole = wanted is not None and len(items.known) > CONCRETE and mentions(loop, wanted)
+    return len(items.known) if whole else CONCRETE
 
 
 def _forget_counters(machine: Machine, loop: ast.For | ast.AsyncFor | ast.While, scope: Scope) -> None:

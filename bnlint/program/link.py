@@ -10,7 +10,7 @@ from pathlib import Path
 from bnlint.program.project import Project
 from bnlint.source.files import Files
 from bnlint.source.gate import Relevance, relevance
-from bnlint.source.imports import imports
+from bnlint.source.imports import imports, imports_by_text, texts
 
 _MAIN_GUARD = re.compile(
     rb"^if\s*\(?\s*(?:__name__\s*==\s*['\"]__main__['\"]|['\"]__main__['\"]\s*==\s*__name__)", re.M
@@ -48,6 +48,9 @@ class Linker:
         self.relevance: dict[Path, Relevance] = {}
         self.unreadable: list[tuple[Path, str]] = []
         self._imports: dict[Path, frozenset[Path]] = {}
+        self._dynamic: dict[Path, bool] = {}
+        self._texts: dict[tuple[Path, Path], frozenset[Path]] = {}
+        self._stems = {path.stem for path in self.files}
         for path in self.files:
             self._load(path)
         self._before = None
@@ -99,7 +102,27 @@ class Linker:
             if path not in seen:
                 seen.add(path)
                 pending.extend(self.imported(path))
+                if not pending and any(self._names_modules(file) for file in seen):
+                    pending.extend({target for file in seen for target in self._told(file, entry)} - seen)
         return frozenset(seen)
+
+    def _names_modules(self, path: Path) -> bool:
+        found = self._dynamic.get(path)
+        if found is None:
+            found = self._dynamic[path] = imports_by_text(self.data[path])
+        return found
+
+    def _told(self, path: Path, entry: Path) -> frozenset[Path]:
+        """The project's files whose names, or the names of something in them, a file has as texts."""
+        found = self._texts.get((path, entry.parent))
+        if found is None:
+            modules = {text.rpartition(".")[0] for text in texts(self.data[path]) if "." in text}
+            modules |= texts(self.data[path])
+            known = {name for name in modules if name.rpartition(".")[2] in self._stems}
+            targets = (self.project.find(path, name, 0, entry) for name in known)
+            found = frozenset(target for target in targets if target is not None and target.is_file())
+            self._texts[path, entry.parent] = found
+        return found
 
     def programs(self) -> list[Program]:
         """The programs in which a normalisation may take part."""

@@ -39,6 +39,9 @@ _NORM = tuple(
         rb"import applications",
         rb"torchvision\.models",
         rb"torchvision import models",
+        rb"timm[\w.]* import|import timm",
+        rb"segmentation_models_pytorch",
+        rb"hub\.load ?\(",
     )
 )
 _DRIVE = tuple(

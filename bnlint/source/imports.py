@@ -64,6 +64,20 @@ def imports(data: bytes) -> list[Import]:
     return found
 
 
+_DYNAMIC = re.compile(rb"\b(?:import_module|__import__)\s*\(")
+_TEXT = re.compile(rb"""[\'"]([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)[\'"]""")
+
+
+def imports_by_text(data: bytes) -> bool:
+    """Whether a file imports modules whose names it is told (``importlib.import_module(name)``)."""
+    return _DYNAMIC.search(data) is not None
+
+
+def texts(data: bytes) -> set[str]:
+    """The texts in a file that may be names of modules, or of something in one."""
+    return {match.decode() for match in _TEXT.findall(data)}
+
+
 def _names(data: bytes, position: int) -> list[str]:
     listed = _NAMES.match(data, position)
     if listed is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from bnlint.dataflow import Choice, Node, Value
+from bnlint.dataflow import Choice, Const, Node, Value
 from bnlint.interpreter.machine import Machine
 from bnlint.interpreter.values import (
     TRUE,
@@ -16,10 +16,12 @@ from bnlint.interpreter.values import (
     Instance,
     List,
     Method,
+    Scope,
     Tuple,
     contents,
 )
 from bnlint.trace import Forward, Run
+from bnlint.words import is_phase_name
 
 Module = ApiObject | Instance
 
@@ -50,12 +52,23 @@ def finished(machine: Machine, forward: Forward, output: Value) -> Value:
         forward.output = output
         machine.emit(forward)
         fetches = contents((output,))
-        machine.emit(
-            Run(
-                forward.context, machine.tick(), "torch call", fetches, target=forward.target, forward=forward
-            )
+        run = Run(
+            forward.context, machine.tick(), "torch call", fetches, target=forward.target, forward=forward
         )
+        run.said = _said(machine)
+        machine.emit(run)
     return output
+
+
+def _said(machine: Machine) -> tuple[str, str] | None:
+    """The variable that says the phase where a call stands (``for phase in ("train", "val")``), and what it says."""
+    scope: Scope | None = machine.activation.scope
+    while scope is not None:
+        for name, value in scope.slots.items():
+            if isinstance(value, Const) and isinstance(value.value, str) and is_phase_name(name):
+                return name, value.value
+        scope = scope.parent
+    return None
 
 
 def own_forward(instance: Instance) -> Function | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 from bnlint.dataflow import Op, Unknown, Value
@@ -9,6 +10,7 @@ from bnlint.frameworks.pytorch import calling, parameters
 from bnlint.frameworks.pytorch.table import HANDLERS, PROPERTIES
 from bnlint.frameworks.tensorflow1.state import make_variable
 from bnlint.interpreter.machine import Machine
+from bnlint.interpreter.syntax import mentions
 from bnlint.interpreter.values import (
     FALSE,
     NONE,
@@ -29,6 +31,12 @@ _WEIGHTED = (
     "Linear", "Conv1d", "Conv2d", "Conv3d", "ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d", "Bilinear",
     "LSTM", "GRU", "RNN", "Embedding", "LazyLinear", "LazyConv1d", "LazyConv2d", "LazyConv3d", "LayerNorm", "GroupNorm",
 )  # fmt: skip
+
+
+_PER_MODULE = re.compile(
+    r"eval|train|freeze|requires_grad|momentum|^eps|running|half|float|reset_|^to$|bfloat|double|fuse"
+)
+"""Names in code that goes through all modules for which it matters that it reaches each of them."""
 
 
 # -- the mode ----------------------------------------------------------------------------------------
@@ -98,8 +106,11 @@ def _itself(machine: Machine, call: Call) -> Value:
 def _apply(machine: Machine, call: Call) -> Value:
     """``module.apply(function)``: the function is called with every module inside, and with the module itself."""
     function = call.get(0, "fn") or Unknown("fn")
-    for part in reversed(calling.parts_of(call.receiver or Unknown())):
-        machine.call(function, [part], {}, call.site)
+    if isinstance(function, Function) and mentions(function.node, _PER_MODULE):
+        for part in reversed(calling.parts_of(call.receiver or Unknown())):
+            machine.call(function, [part], {}, call.site)
+    else:
+        machine.callbacks(call.values(), call.site)
     return call.receiver or Unknown("module")
 
 
@@ -117,6 +128,7 @@ def _listed(call: Call, shown: Callable[[Value], Value]) -> Value:
     if not within:
         return Unknown("modules")
     made = List(map(shown, within))
+    made.slots["in full"] = _PER_MODULE
     if isinstance(holder, ApiObject) and holder.slots.get("unordered"):
         made.slots.update(unordered=True, open=True)
     return made
