@@ -287,6 +287,19 @@ class Library:
         handler(machine, made)
         return True
 
+    def special(self, machine: Machine, holder: Value, name: str, call: Call) -> Value | None:
+        """What a special method of a library's object gives (``holder[0]``); None if nobody says what that means."""
+        kind = ""
+        if isinstance(holder, ApiObject):
+            kind = holder.kind
+        elif isinstance(holder, Instance) and (base := holder.cls.api()) is not None:
+            kind = base.name
+        handler = self._handlers.get(f"{kind}.{name}") if kind else None
+        if handler is None:
+            return None
+        call.receiver, call.name = holder, f"{kind}.{name}"
+        return handler(machine, call)
+
     def inherited(self, machine: Machine, instance: Instance, base: ApiRef, name: str) -> Value:
         """An attribute that an object has from a library's class."""
         framework = self.framework_of(base.name)

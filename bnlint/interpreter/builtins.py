@@ -131,7 +131,10 @@ def _len(machine: Machine, call: Call) -> Value:
     if isinstance(value, Const) and isinstance(value.value, str | bytes):
         return Const(len(value.value))
     special = machine.modules.class_method(value, "__len__")
-    return machine.call(special, [], {}, call.site) if special else machine.unknown("len", value)
+    if special:
+        return machine.call(special, [], {}, call.site)
+    found = machine.libraries.special(machine, value, "__len__", Call([], {}, call.site))
+    return machine.unknown("len", value) if found is None else found
 
 
 @handles(

@@ -160,6 +160,8 @@ def _instantiate(machine: Machine, cls: ClassValue, made: Call) -> Value:
         _call_method(machine, Method(instance, initialiser), made)
     elif cls.node is not None and _is_dataclass(cls):
         _fill_fields(machine, instance, cls, made)
+    elif base is not None:
+        machine.libraries.special(machine, instance, "__init__", made)
     return instance
 
 

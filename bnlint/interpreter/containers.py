@@ -13,7 +13,9 @@ from bnlint.interpreter.attributes import attribute, set_attribute
 from bnlint.interpreter.operators import compare
 from bnlint.interpreter.store import MISSING, choice, optional
 from bnlint.interpreter.values import (
+    ApiObject,
     ApiRef,
+    Call,
     ClassValue,
     Dict,
     Function,
@@ -94,7 +96,9 @@ def item(machine: Machine, holder: Value, key: Value, site: Callable[[], Locatio
                 return chosen
             return machine.interned(("item", holder, name), lambda: machine.unknown(str(known or ""), holder))
         return machine.unknown(str(known or ""))
-    if isinstance(holder, ApiRef | ModuleValue):
+    if isinstance(holder, ModuleValue) or (
+        isinstance(holder, ApiRef) and machine.libraries.framework_of(holder.name) is not None
+    ):
         wanted = machine.picked(machine.settle(key))
         return machine.unknown("", key) if wanted is None else attribute(machine, holder, wanted, site)
     if isinstance(holder, Node):
@@ -106,7 +110,8 @@ def item(machine: Machine, holder: Value, key: Value, site: Callable[[], Locatio
     special = machine.modules.class_method(holder, "__getitem__")
     if special is not None:
         return machine.call(special, [key], {}, site())
-    return machine.unknown("", holder)
+    found = machine.libraries.special(machine, holder, "__getitem__", Call([key], {}, site()))
+    return machine.unknown("", holder) if found is None else found
 
 
 def some_of(holder: List) -> Unknown:
@@ -193,6 +198,8 @@ class Items:
 def iterate(machine: Machine, value: Value, node: ast.expr | None, scope: Scope) -> Items:
     """The items of an iterable."""
     value = machine.settle(value)
+    if isinstance(value, ApiObject | Instance):
+        value = machine.libraries.special(machine, value, "__iter__", Call([], {}, machine.here)) or value
     hint = ast.unparse(node) if isinstance(node, ast.Name | ast.Attribute) else ""
     if isinstance(value, Tuple):
         return Items(list(value.items), False, value, hint=hint)

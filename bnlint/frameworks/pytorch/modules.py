@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from bnlint.dataflow import Op, Unknown, Value
+from bnlint.dataflow import Const, Op, Unknown, Value
 from bnlint.frameworks.pytorch import calling, parameters
 from bnlint.frameworks.pytorch.table import HANDLERS, PROPERTIES
 from bnlint.frameworks.tensorflow1.state import make_variable
+from bnlint.interpreter.containers import item
 from bnlint.interpreter.machine import Machine
 from bnlint.interpreter.syntax import mentions
 from bnlint.interpreter.values import (
@@ -122,6 +123,13 @@ def _named_modules(machine: Machine, call: Call) -> Value:
     return _listed(call, lambda module: Tuple([Unknown("name"), module]))
 
 
+def _append(machine: Machine, call: Call) -> Value:
+    layers = _layers(call.receiver)
+    if layers is not None and call.args:
+        machine.store.write(layers, "items", (*layers.items, call.args[0]))
+    return call.receiver or NONE
+
+
 def _listed(call: Call, shown: Callable[[Value], Value]) -> Value:
     holder = call.receiver or Unknown()
     within = calling.parts_of(holder) if call.name.endswith("modules") else list(calling.children(holder))
@@ -161,7 +169,7 @@ def _load(machine: Machine, call: Call) -> Value:
 # -- containers and wrappers -------------------------------------------------------------------------
 
 
-def _sequential(machine: Machine, call: Call) -> Value:
+def _sequential(machine: Machine, call: Call) -> ApiObject:
     made = ApiObject("torch.nn.Sequential", call.site)
     given = machine.settle(call.args[0]) if len(call.args) == 1 else None
     items = [value for _, value, _ in given.entries()] if isinstance(given, Dict) else list(call.args)
@@ -169,13 +177,47 @@ def _sequential(machine: Machine, call: Call) -> Value:
     return made
 
 
+def _init_sequential(machine: Machine, call: Call) -> Value:
+    """``super().__init__(layers…)`` in a project's own sequence."""
+    holder = call.receiver
+    if isinstance(holder, Instance) and call.args:
+        made = _sequential(machine, call)
+        machine.store.write(holder, "layers", made.slots["layers"])
+    return NONE
+
+
+def _layers(holder: Value | None) -> List | None:
+    """The modules of a sequence, in order."""
+    found = holder.slots.get("layers") if isinstance(holder, ApiObject | Instance) else None
+    if isinstance(found, List):
+        return found
+    inside = list(calling.children(holder)) if isinstance(holder, Instance) else []
+    return List(inside) if inside else None
+
+
+def _sequence_item(machine: Machine, call: Call) -> Value:
+    layers = _layers(call.receiver)
+    return (
+        machine.unknown("layer") if layers is None else item(machine, layers, call.args[0], lambda: call.site)
+    )
+
+
+def _sequence_length(machine: Machine, call: Call) -> Value:
+    layers = _layers(call.receiver)
+    return machine.unknown("len") if layers is None or layers.open else Const(len(layers.items))
+
+
+def _sequence_items(machine: Machine, call: Call) -> Value:
+    return _layers(call.receiver) or machine.unknown("layers")
+
+
 def _call_sequential(machine: Machine, call: Call) -> Value:
     holder = call.receiver
     if isinstance(holder, Instance) and calling.own_forward(holder):
         return calling.call_own(machine, call)
-    layers = holder.slots.get("layers") if isinstance(holder, ApiObject | Instance) else None
+    layers = _layers(holder)
     value = call.get(0, "input") or Unknown("input")
-    if not isinstance(layers, List) or holder is None:
+    if layers is None or holder is None:
         return machine.unknown("sequential", value)
     with calling.calling(machine, holder, call) as forward:
         for layer in layers.items:
@@ -288,6 +330,11 @@ HANDLERS.update(
     {
         "torch.nn.Module.__call__": calling.call_own,
         "torch.nn.Sequential": _sequential,
+        "torch.nn.Sequential.__init__": _init_sequential,
+        "torch.nn.Sequential.__getitem__": _sequence_item,
+        "torch.nn.Sequential.__len__": _sequence_length,
+        "torch.nn.Sequential.__iter__": _sequence_items,
+        "torch.nn.Sequential.append": _append,
         "torch.nn.Sequential.__call__": _call_sequential,
         "torch.nn.Sequential.forward": _call_sequential,
         "torch.nn.ModuleList": _module_list,

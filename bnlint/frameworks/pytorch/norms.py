@@ -54,6 +54,14 @@ def _make(machine: Machine, call: Call) -> Value:
     return made
 
 
+def _init(machine: Machine, call: Call) -> Value:
+    """``super().__init__(features, …)`` in a project's own layer."""
+    holder = call.receiver
+    if isinstance(holder, Instance):
+        holder.slots["arguments"] = SIGNATURES[call.name.removesuffix(".__init__")].bind(call)
+    return NONE
+
+
 def _layer(machine: Machine, holder: ApiObject | Instance, arguments: Arguments) -> NormLayer:
     kind = holder.kind if isinstance(holder, ApiObject) else "torch.nn.BatchNorm2d"
     layer = NormLayer(
@@ -115,6 +123,7 @@ def _nothing(machine: Machine, call: Call) -> Value:
 
 for _name in SIGNATURES:
     HANDLERS[_name] = _make
+    HANDLERS[f"{_name}.__init__"] = _init
     HANDLERS[f"{_name}.__call__"] = _call
     HANDLERS[f"{_name}.forward"] = _call
     HANDLERS[f"{_name}.reset_running_stats"] = HANDLERS[f"{_name}.reset_parameters"] = _nothing
