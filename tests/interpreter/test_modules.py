@@ -46,6 +46,21 @@ IMPORTS = {
         {"a.py": "def f():\n    from b import q\n    return q\np = 1", "b.py": "from a import p\nq = p + 1",
          "main.py": "from a import f\nnorm(f())"}, [2],
     ),
+    "import by name": ({"n/a.py": "p = 1", "main.py": "import importlib\nnorm(importlib.import_module('n.a').p)"}, [1]),
+    "import by name, as Python itself does": ({"n/a.py": "p = 1", "main.py": "norm(__import__('n.a', fromlist=['p']).p)"}, [1]),
+    "import by an option": (
+        {"a.py": "p = 1", "main.py": "import argparse, importlib\nparser = argparse.ArgumentParser()\nparser.add_argument('--net', default='a')\n"
+         "args = parser.parse_args()\nnorm(importlib.import_module(args.net).p); norm(args.net)"}, [1, "?args.net"],
+    ),
+    "import by an option without a default": (
+        {"a.py": "p = 1", "main.py": "import argparse, importlib\nparser = argparse.ArgumentParser()\nparser.add_argument('net')\n"
+         "norm(importlib.import_module(parser.parse_args().net).p)"}, ["?module.p"],
+    ),
+    "names of a module by an option": (
+        {"a.py": "def f(): return 1\ndef g(): return 2", "main.py": "import argparse, a\nparser = argparse.ArgumentParser()\n"
+         "parser.add_argument('-n', '--net-name', default='g')\nargs = parser.parse_args()\n"
+         "norm(getattr(a, args.net_name)()); norm(a.__dict__[args.net_name]()); norm(eval('a.' + 'f')())"}, [2, 2, 1],
+    ),
     "imports itself": ({"main.py": "import main\nnorm(1)"}, [1]),
     "runs once": ({"a.py": "p = []\np.append(1)", "b.py": "from a import p", "main.py": "import a, b\nfrom a import p\nnorm(p)"}, [[1]]),
     "set from outside": ({"a.py": "p = 1\ndef f(): return p", "main.py": "import a\na.p = 2\nnorm(a.f())"}, [2]),

@@ -71,6 +71,12 @@ PROGRAMS = {
     "package": ({"a.py": "from n.m import f", "n/__init__.py": "", "n/m.py": NORM}, {"a.py": {"a.py", "n/m.py"}, "n/__init__.py": {"n/__init__.py"}}),
     "names of a package": ({"a.py": "from n import m", "n/__init__.py": "", "n/m.py": NORM}, {"a.py": {"a.py", "n/__init__.py", "n/m.py"}}),
     "star": ({"a.py": "from b import *", "b.py": NORM}, {"a.py": {"a.py", "b.py"}}),
+    "by name": ({"a.py": "import importlib\nimportlib.import_module('n.b')", "n/b.py": NORM}, {"a.py": {"a.py", "n/b.py"}, "n/b.py": {"n/b.py"}}),
+    "by a name from elsewhere": (
+        {"a.py": "import b\nb.load('m.Net')", "b.py": "def load(n): return __import__(n)", "m.py": NORM},
+        {"a.py": {"a.py", "b.py", "m.py"}, "m.py": {"m.py"}},
+    ),
+    "a text without an import": ({"a.py": "print('m')", "m.py": NORM}, {"m.py": {"m.py"}}),
     "relative": ({"n/__init__.py": "", "n/a.py": "from . import b", "n/b.py": NORM}, {"n/a.py": {"n/__init__.py", "n/a.py", "n/b.py"}}),
 }  # fmt: skip
 PROGRAMS["package"][1].pop("n/__init__.py")

@@ -72,13 +72,13 @@ FRAMEWORK = Framework(
         "segmentation_models_pytorch": "segmentation_models_pytorch",
     },
     aliases={
-        "torch.nn.modules.batchnorm": "torch.nn",
         "torch.nn.modules": "torch.nn",
+        **{
+            f"torch.nn.{each}": "torch.nn"
+            for each in ("batchnorm", "conv", "dropout", "module", "instancenorm")
+        },
         "torch.nn.parallel.distributed": "torch.nn.parallel",
         "torchvision.models.resnet": "torchvision.models",
-        "torch.nn.modules.module": "torch.nn",
-        "torch.nn.modules.conv": "torch.nn",
-        "torch.nn.modules.dropout": "torch.nn",
     },
     handlers=HANDLERS,
     properties=PROPERTIES,
