@@ -45,7 +45,8 @@ Not yet: the observer of PyTorch is to come.
 
 ## Known limits
 
-Loops are followed for two rounds. A validation that happens only under a condition is left alone.
+Loops are followed for two rounds. Of validations that happen only under a condition, those are reported that happen
+every so many steps inside the epoch, while only the epoch begins with `train()`.
 
 ## References
 
@@ -57,9 +58,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bnlint.dataflow import Const
+from bnlint.dataflow import Choice, Const, Node, Unknown, Value
 from bnlint.findings import Applicability, Finding, Fix, Group, Location, Step
 from bnlint.forwards import results
+from bnlint.modes import switches, to
 from bnlint.rule import Rule
 from bnlint.runs import executions, training_runs
 from bnlint.trace import Forward, ModeSwitch, NormCall, Origin, Trace, TrainStep
@@ -95,12 +97,17 @@ class TrainingModeNotRestored(Rule):
                 if switch is not None and switch.site not in seen:
                     seen.add(switch.site)
                     yield self._finding(switch, forward, first[key])
+            elif key in first:
+                switch = _switched_off_at_times(forward, calls[0], trace)
+                if switch is not None and switch.site not in seen:
+                    seen.add(switch.site)
+                    yield self._finding(switch, forward, first[key], " for the rest of the epoch")
 
-    def _finding(self, switch: ModeSwitch, forward: Forward, call: NormCall) -> Finding:
+    def _finding(self, switch: ModeSwitch, forward: Forward, call: NormCall, when: str = "") -> Finding:
         return self.finding(
             switch.site,
-            "the model is put into evaluation mode and is trained on so: its batch norm uses statistics that no longer "
-            "move",
+            f"the model is put into evaluation mode and is trained on so{when}: its batch norm uses statistics that no "
+            "longer move",
             (
                 Step(call.layer.site, "this layer is built here"),
                 Step(forward.site, "trained here, first in training mode"),
@@ -121,6 +128,36 @@ def _learned(trace: Trace) -> set[Forward]:
                 latest[forward.target, forward.site] = forward
         found.update(latest.values())
     return found
+
+
+def _switched_off_at_times(forward: Forward, call: NormCall, trace: Trace) -> ModeSwitch | None:
+    """The switch of a validation every so many steps, after which the steps of the same loop go on as it left them."""
+    phase = call.phase
+    before = switches(call, forward, trace)
+    if not isinstance(phase, Choice) or not before or to(before[-1]) is not False:
+        return None
+    off = before[-1]
+    known = {option.value for _, option in phase.options if isinstance(option, Const)}
+    conditions = [condition for condition, _ in off.guards if (condition, True) not in forward.guards]
+    inside = off.context.loops[: len(forward.context.loops)] == forward.context.loops != ()
+    evaluated = any(
+        off.order < other.order < forward.order
+        and any(each.layer is call.layer and _is(each.phase, False) for each in other.norms)
+        for other in trace.of(Forward)
+    )
+    periodic = bool(conditions) and all(map(_is_periodic, conditions))
+    return off if known == {True, False} and inside and evaluated and periodic else None
+
+
+def _is_periodic(condition: Value) -> bool:
+    """Whether a condition holds every so many steps (``step % every == 0``)."""
+    return isinstance(condition, Node) and any(
+        (isinstance(part, Unknown) and part.hint == "%") or _is_periodic(part) for part in condition.inputs
+    )
+
+
+def _is(phase: Value | None, wanted: bool) -> bool:
+    return isinstance(phase, Const) and phase.value is wanted
 
 
 def _switched_off(forward: Forward, trace: Trace) -> ModeSwitch | None:

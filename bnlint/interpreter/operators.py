@@ -71,7 +71,7 @@ def binary(
                 operands = (option, other) if left_side else (other, option)
                 pairs.append((guards, binary(machine, name, operands[0], operands[1], site)))
             return choice(pairs)
-    return machine.unknown("", left, right)
+    return machine.unknown("%" if name == "Mod" else "", left, right)
 
 
 def _fold(name: str, left: Any, right: Any) -> Value:

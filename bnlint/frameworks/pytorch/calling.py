@@ -40,10 +40,13 @@ def calling(machine: Machine, target: Value, call: Call) -> Iterator[Forward]:
         machine.context(call.site), machine.tick(), target, contents(call.values())
     )  # fmt: skip
     machine.state["torch calls"] = (*outer, forward)
+    built = machine.built
     try:
         yield forward
     finally:
         machine.state["torch calls"] = outer
+        # A loop that calls a model builds nothing anew in its later rounds.
+        machine.built = built
 
 
 def finished(machine: Machine, forward: Forward, output: Value) -> Value:
