@@ -47,8 +47,9 @@ Keras must hand on the phase that it is given.
 
 ## Confirmed by
 
-`bnlint run`: the graph that was exported holds the layer with a phase that is fixed in training mode (RP1). Into
-exported models of Keras it does not look.
+`bnlint run`: the graph that was exported, or a function that a SavedModel of Keras serves, holds the layer with a phase
+that is fixed in training mode, and no other function that is exported with it holds it in inference mode (RP1). Files
+of Keras (`.keras`, `.h5`) hold no functions: there only the graphs of layers of Keras 2 are looked at.
 
 ## Known limits
 
@@ -124,7 +125,7 @@ class ExportedInTrainingMode(Rule):
             seen.add(site)
             yield self.finding(
                 site,
-                f"the exported graph has {many(len(fixed), 'layer')} fixed in training mode: it normalises with the "
+                f"the exported model has {many(len(fixed), 'layer')} fixed in training mode: it normalises with the "
                 "statistics of the batch that it is given",
                 (
                     Step(fixed[0].site(observed), "normalised here, in training mode for ever"),

@@ -136,7 +136,14 @@ CASES: dict[str, tuple[Case, ...]] = {
             on=BOTH,
         ),
     ),
-    "BN801": (Case("bad_freeze_graph_tool.py", twin="good_phase_defaults_to_inference.py"),),
+    "BN801": (
+        Case("bad_freeze_graph_tool.py", twin="good_phase_defaults_to_inference.py"),
+        Case("bad_keras_hard_coded_phase.py", twin="good_keras_phase_handed_on.py", on=BOTH),
+        Case("bad_keras_converter.py", twin="good_keras_phase_handed_on.py", on=BOTH),
+        Case("bad_keras_graph_of_layers.py", twin="good_keras_graph_of_layers.py", on=BOTH),
+        Case("bad_keras_2_file.py", twin="good_keras_graph_of_layers.py", on=(KERAS2,)),
+        Case("bad_keras_default_of_call.py", twin="good_keras_default_is_inference.py", on=(KERAS3,)),
+    ),
     "BN901": (
         Case(
             "bad_conv_and_dense.py",

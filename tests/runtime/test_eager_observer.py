@@ -5,9 +5,6 @@ Each process imports TensorFlow, so a script holds as much as it can.
 
 from __future__ import annotations
 
-import importlib.util
-import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -21,82 +18,12 @@ from bnlint.runtime.backends.eager.calls import Phase
 from bnlint.runtime.backends.eager.known import Known, State
 from bnlint.runtime.backends.eager.look import look
 from bnlint.runtime.backends.eager.said import Sources
-from bnlint.runtime.observed import LayerSeen, Mode, Observed, Passage, Purpose, RunSeen
+from bnlint.runtime.observed import LayerSeen, Mode, Purpose
 from bnlint.runtime.oracle import batch_statistics, normalise
-from bnlint.runtime.script import journal
 from bnlint.runtime.script.frames import Frames
 from bnlint.runtime.subject import Norm
 
-needs_tensorflow = pytest.mark.skipif(
-    any(importlib.util.find_spec(name) is None for name in ("tensorflow", "keras", "tf_keras")),
-    reason="TensorFlow, Keras and tf-keras are not installed",
-)
-both = pytest.mark.parametrize("legacy", [False, True], ids=["keras3", "tf-keras"])
-
-PATIENCE = 280
-
-
-class Seen:
-    """What `bnlint run` made of a script."""
-
-    def __init__(self, script: str, finished: subprocess.CompletedProcess[str], folder: Path) -> None:
-        self.script = dedent(script)
-        self.code, self.err = finished.returncode, finished.stderr
-        self.report: Any = json.loads((folder / "report.json").read_text("utf-8"))
-        self.observed: Observed = journal.read_evidence(folder / "seen.json").observed
-
-    def line(self, words: str) -> int:
-        (found,) = [number for number, line in enumerate(self.script.splitlines(), 1) if words in line]
-        return found
-
-    def layer(self, name: str) -> LayerSeen:
-        (found,) = [layer for layer in self.observed.layers if layer.name == name]
-        return found
-
-    def runs(self, name: str, purpose: Purpose) -> list[RunSeen]:
-        key = self.layer(name).key
-        return [
-            run
-            for run in self.observed.runs
-            if run.purpose is purpose and any(passage.layer == key for passage in run.passages)
-        ]
-
-    def passages(self, name: str, purpose: Purpose) -> list[Passage]:
-        key = self.layer(name).key
-        return [
-            passage for run in self.runs(name, purpose) for passage in run.passages if passage.layer == key
-        ]
-
-    def modes(self, name: str, purpose: Purpose) -> set[Mode]:
-        return {passage.mode for passage in self.passages(name, purpose)}
-
-    def findings(self) -> set[tuple[str, int]]:
-        return {(finding["code"], finding["line"]) for finding in self.report["findings"]}
-
-
-def environment(legacy: bool) -> dict[str, str]:
-    return {
-        **os.environ,
-        "BNLINT_TRACEBACK": "1",
-        "TF_CPP_MIN_LOG_LEVEL": "3",
-        "TF_USE_LEGACY_KERAS": "1" if legacy else "0",
-    }
-
-
-def observe(folder: Path, script: str, *options: str, legacy: bool = False) -> Seen:
-    (folder / "script.py").write_text(dedent(script), "utf-8")
-    outputs = ["--output-format", "json", "--output-file", "report.json", "--evidence", "seen.json"]
-    finished = subprocess.run(
-        [sys.executable, "-m", "bnlint", "run", *outputs, *options, "script.py"],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        env=environment(legacy),
-    )
-    assert finished.returncode in (0, 1) and "Traceback" not in finished.stderr, finished.stderr
-    return Seen(script, finished, folder)
-
+from .eager import PATIENCE, both, environment, needs_tensorflow, observe
 
 MISUSES = """
     import numpy as np
@@ -406,6 +333,17 @@ STEPS = """
     batches.train_on_batch(X, Y)
     batches.test_on_batch(X, Y)
     batches.predict_on_batch(X)
+
+    helped = keras.Sequential([keras.layers.BatchNormalization(name="helped"), keras.layers.Dense(1)])
+    def fit(epochs):
+        helped.compile("sgd", "mse")
+        helped.fit(X, Y, batch_size=len(X), epochs=epochs, verbose=0)
+    helped(X)
+    fit(2)
+    helped.layers[0].trainable = False
+    for _ in range(3):
+        fit(1)
+
     many.save_weights("many.weights.h5")
     many.load_weights("many.weights.h5")
 """
@@ -455,10 +393,12 @@ def test_steps(tmp_path: Path, legacy: bool) -> None:
     assert seen.layer("scaling").site and seen.layer("scaling").site.line == seen.line("# the module")
 
     assert [run.count for run in seen.runs("many", train)] == [16]
+    assert [run.count for run in seen.runs("helped", train)] == [2, 3]
+    assert [passage.trainable for passage in seen.passages("helped", train)] == [True, False]
     apis = [run.api.rpartition(".")[2] for run in seen.runs("batches", Purpose.EVALUATE)]
     assert apis == ["test_on_batch", "predict_on_batch"]
     assert [checkpoint.writes for checkpoint in seen.observed.checkpoints] == [True, False]
-    assert seen.observed.train_steps == 5 + 10 + 3 + 3 + 4 + 4 + 4 + 4 + 16 + 1
+    assert seen.observed.train_steps == 5 + 10 + 3 + 3 + 4 + 4 + 4 + 4 + 16 + 1 + 5
     assert seen.findings() == set() and seen.code == 0
 
 

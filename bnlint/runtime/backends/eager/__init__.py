@@ -7,6 +7,7 @@
 - ``look``: what a layer did with its input, told by the oracle.
 - ``functions``: compiled functions. Into these nobody can look, so what they do is noted while they are traced, and
   the variables are read before and after they run.
+- ``exports``: which layers are in training mode in models that are exported.
 - ``steps``: from forward passes, gradients and updates of weights to runs and what they are for.
 
 Nothing is added to a graph, no random number is drawn, and no variable is written: results are what they were.
@@ -24,7 +25,7 @@ def observe(recorder: Recorder) -> None:
     """Patch TensorFlow, which has been imported."""
     import tensorflow
 
-    from bnlint.runtime.backends.eager import formula, functions, tapes, trainers
+    from bnlint.runtime.backends.eager import exports, formula, functions, tapes, trainers
     from bnlint.runtime.backends.eager.watch import watch_of
 
     recorder.framework("tensorflow", str(tensorflow.__version__))
@@ -33,3 +34,4 @@ def observe(recorder: Recorder) -> None:
     tapes.observe(watch)
     formula.observe(watch)
     trainers.observe_checkpoints(watch)
+    exports.observe(watch)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import weakref
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -89,6 +90,15 @@ class Functions:
             facts = self._facts[graph] = Facts()
         facts.looped = facts.looped or inside
         return facts
+
+    def phases_in(self, graph: Any) -> Iterator[tuple[Known, bool]]:
+        """The layers with moving statistics in a function that does not train; whether they certainly do without."""
+        facts = self._facts.get(graph)
+        if facts is not None and not facts.applied:
+            for noted in facts.forwards:
+                if noted.known.seen.has_statistics:
+                    # Which branch of a condition is taken is not known.
+                    yield noted.known, noted.training is True and not facts.looped
 
     def call(self, original: Any, function: Any, tensor_inputs: Any, captured_inputs: Any) -> Any:
         """A concrete function is called."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from bnlint.runtime.backends.eager import layers, tapes, trainers
+from bnlint.runtime.backends.eager import exports, layers, tapes, trainers
 from bnlint.runtime.backends.eager.watch import watch_of
 from bnlint.runtime.backends.tensorflow1.patches import around, around_method
 
@@ -38,3 +38,4 @@ def observe(recorder: Recorder) -> None:
         return model
 
     around(saving_api, "load_model", load, ("keras",))
+    exports.observe_models(watch, Model, saving_api, "keras", keeps_baked=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from bnlint.runtime.backends.eager import layers, tapes, trainers
+from bnlint.runtime.backends.eager import exports, layers, tapes, trainers
 from bnlint.runtime.backends.eager.calls import plain
 from bnlint.runtime.backends.eager.watch import watch_of
 from bnlint.runtime.backends.eager.where import here
@@ -39,6 +39,7 @@ def observe(recorder: Recorder) -> None:
         return model
 
     around(saving_api, "load_model", load, ("tf_keras",))
+    exports.observe_models(watch, Model, saving_api, "tf_keras", keeps_baked=True)
 
     def set_phase(original: Any, value: Any) -> Any:
         phase = watch.phases.learning_phase

@@ -257,7 +257,9 @@ class Steps:
         site = first.places[0] if first.places else None
         fed = sorted(set().union(*(each.fed for each in step.episodes)))
         api = first.api or _api_of(first, step)
-        lines = sorted({_place(each.places[0]) for each in step.episodes if each.places})
+        # A call like `fit` in a helper is another one wherever the helper is called.
+        places = first.places if first.api else [each.places[0] for each in step.episodes if each.places]
+        lines = sorted(set(map(_place, places)))
         key = "|".join([api, purpose.name, *lines, _place(step.site), *fed])
 
         def make() -> RunSeen:

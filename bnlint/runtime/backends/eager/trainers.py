@@ -17,7 +17,7 @@ def observe(watch: Watch, model: type, trainer: type, prefix: str) -> None:
     """Patch the methods of a model; ``prefix`` begins the names of the APIs."""
     for name in _METHODS:
         around_method(trainer, name, _during(watch, f"{prefix}.Model.{name}"))
-    for name, writes in (("save", True), ("save_weights", True), ("load_weights", False)):
+    for name, writes in (("save_weights", True), ("load_weights", False)):
         around_method(model, name, _keeps(watch, f"{prefix}.Model.{name}", writes))
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from bnlint.findings import Location
 from bnlint.runtime.backends.eager.calls import Call, Phases
-from bnlint.runtime.backends.eager.known import Registry
+from bnlint.runtime.backends.eager.known import Known, Registry
 from bnlint.runtime.backends.eager.look import Looked
 from bnlint.runtime.backends.eager.said import Sources
 from bnlint.runtime.backends.eager.steps import Episode, Steps, Tape
@@ -40,6 +40,8 @@ class Local(threading.local):
         self.inside = False
         """Whether a layer that is known is at work: what it is made of does not count."""
         self.applying = False
+        self.exported: dict[Known, bool] | None = None
+        """While a model is exported, the layers in it, and whether they are in training mode wherever they are."""
         self.maps: Maps | None = None
         """What the last convolution made."""
 
