@@ -14,7 +14,7 @@ from bnlint.findings import Location
 from bnlint.interpreter.activation import Activation
 from bnlint.interpreter.builtins import NAMES
 from bnlint.interpreter.names import names_in
-from bnlint.interpreter.shared import Definitions, Shared
+from bnlint.interpreter.shared import Definitions, Shared, Top, home_of
 from bnlint.interpreter.values import (
     ApiObject,
     ApiRef,
@@ -59,7 +59,7 @@ class Modules:
         self._candidates: dict[ModuleValue, Definitions] = {}
         self._stack: list[ModuleValue] = []
         self._needs: dict[ModuleValue, set[ModuleValue]] = {}
-        self._tops: dict[ModuleValue, set[str]] = {}
+        self._tops: dict[ModuleValue, set[Top]] = {}
         self._read = read
         self._entry = entry
         self._loaded: dict[Path, ModuleValue] = {}
@@ -89,22 +89,36 @@ class Modules:
         self._execute(machine, module)
         return module if module.executed else None
 
+    def reuse(self, path: Path) -> ModuleValue | None:
+        """A module that another program has executed, if executing it again would give the same."""
+        for found in self._shared.find(path, self._entry.parent, self._loaded):
+            self._loaded[found.path] = found
+        return self._loaded.get(path)
+
     def load(self, machine: Machine, importer: ModuleValue, dotted: str, level: int) -> Value:
         """What ``import dotted`` finds; ``level`` counts the dots of a relative import."""
-        if not level:
-            self._tops.setdefault(importer, set()).add(dotted.partition(".")[0])
         path = self._project.find(importer.path, dotted, level, self._entry)
+        if not level:
+            self._tops.setdefault(importer, set()).add((dotted.partition(".")[0], home_of(path, dotted)))
         if path is None:
             return machine.libraries.root(dotted) if not level else Unknown(dotted)
         return self._at(machine, path, dotted)
+
+    def needs_now(self) -> frozenset[ModuleValue]:
+        """The modules that the one that is being executed has imported."""
+        return frozenset(self._needs.get(self._stack[-1], ())) if self._stack else frozenset()
+
+    def needs_only(self, needs: frozenset[ModuleValue]) -> None:
+        """Take back that the module that is being executed needs others than these."""
+        if self._stack:
+            self._needs[self._stack[-1]] = set(needs)
 
     def _at(self, machine: Machine, path: Path, dotted: str) -> Value:
         if path.is_dir():
             return Package(path)
         module = self._loaded.get(path)
         if module is None:
-            for found in self._shared.find(path, self._entry.parent, self._loaded):
-                self._loaded[found.path] = found
+            self.reuse(path)
             module = self._module(path, dotted)
             self._execute(machine, module)
         if self._stack:

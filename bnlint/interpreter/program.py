@@ -81,13 +81,13 @@ def interpret_alone(
     machine = Machine(modules, library, Trace("", versions=versions[0], ceilings=versions[1]), observe)
     machine.limit = allowance(machine.limit, shared.alone if shared is not None else 0)
     try:
-        module = modules.run(machine, path, path.stem)
+        module = modules.reuse(path) or modules.run(machine, path, path.stem)
     except BudgetExceeded:
         return
     finally:
+        modules.share()
         if shared is not None:
             shared.alone += machine.steps
-    modules.share()
     if module is None:
         return
     for node in definitions:

@@ -19,6 +19,20 @@ _MOST_OBJECTS = 5000
 """So many objects behind the names of a module are taken back between programs."""
 
 
+Top = tuple[str, Path | None]
+"""The first name of an absolute import, and the folder in which it was found; None for a library."""
+
+
+def home_of(path: Path | None, dotted: str) -> Path | None:
+    """The folder in which the first name of an import was found that led to a path."""
+    if path is None:
+        return None
+    last = (
+        path.parent if path.name == "__init__.py" else path.with_suffix("") if path.suffix == ".py" else path
+    )
+    return last.parents[dotted.count(".")]
+
+
 @dataclass(eq=False)
 class Definitions:
     """A module that only defines things, as it was after it had been executed."""
@@ -26,7 +40,7 @@ class Definitions:
     module: ModuleValue
     needs: frozenset[ModuleValue]
     """The modules that it imported."""
-    tops: frozenset[str]
+    tops: frozenset[Top]
     """The first names of its absolute imports: a program's own folder might hold others of these names."""
 
     @cached_property
@@ -67,16 +81,15 @@ class Shared:
         self.alone = 0
         """What all functions have cost that were interpreted on their own."""
         self._kept: dict[Path, Definitions] = {}
-        self._closures: dict[Path, tuple[list[Definitions], frozenset[str]]] = {}
+        self._closures: dict[Path, tuple[list[Definitions], frozenset[Top]]] = {}
         self._names: dict[Path, frozenset[str]] = {}
 
     def keep(self, candidates: dict[ModuleValue, Definitions], folder: Path) -> None:
         """Keep those modules that import only modules that are kept; ``folder`` is that of the program's entry."""
-        names = self._names_in(folder)
         kept = {
             module: made
             for module, made in candidates.items()
-            if module.path not in self._kept and not made.tops & names and made.independent
+            if module.path not in self._kept and not self._clash(made.tops, folder) and made.independent
         }
         while True:
             lost = [
@@ -99,7 +112,7 @@ class Shared:
         if path not in self._kept:
             return []
         closure, tops = self._closure(path)
-        if tops & self._names_in(folder):
+        if self._clash(tops, folder):
             return []
         if any(loaded.get(made.module.path, made.module) is not made.module for made in closure):
             return []
@@ -114,7 +127,12 @@ class Shared:
         made = self._kept.get(module.path)
         return made is not None and made.module is module
 
-    def _closure(self, path: Path) -> tuple[list[Definitions], frozenset[str]]:
+    def _clash(self, tops: frozenset[Top], folder: Path) -> bool:
+        """Whether a folder, that of a program's entry, holds other things of the names that were imported."""
+        names = self._names_in(folder)
+        return any(name in names and home != folder for name, home in tops)
+
+    def _closure(self, path: Path) -> tuple[list[Definitions], frozenset[Top]]:
         found = self._closures.get(path)
         if found is None:
             seen: dict[Path, Definitions] = {}

@@ -357,15 +357,22 @@ def _import(machine: Machine, statement: ast.Import, scope: Scope) -> None:
 
 
 def _import_from(machine: Machine, statement: ast.ImportFrom, scope: Scope) -> None:
+    needs = machine.modules.needs_now()
     source = machine.modules.load(machine, scope.module, statement.module or "", statement.level)
     site = scope.module.source.location(statement)
+    values: list[Value] = []
     for alias in statement.names:
         if alias.name == "*":
             _import_star(machine, source, scope)
+            values.append(source)
             continue
         value = machine.modules.member(machine, source, alias.name, site)
         bound = alias.asname or alias.name
         machine.store.write(scope.declared.get(bound, scope), bound, value)
+        values.append(value)
+    if all(isinstance(value, Const) for value in values):
+        # A constant is the same wherever it came from.
+        machine.modules.needs_only(needs)
 
 
 def _import_star(machine: Machine, source: Value, scope: Scope) -> None:
