@@ -32,12 +32,12 @@ def sample_error(norm: Norm, together: Application, apart: Application) -> float
     """
     import numpy
 
-    x, alone = _double(together.x)[:1], _double(apart.x)
+    x, alone = _double(together.x)[:1], _double(apart.x)[:1]
     if x.shape != alone.shape:
         return 0.0
     if together.x.shape != together.y.shape:
         # It does more than normalise: nothing is known of its map but its size.
-        inside, alone_y = _double(together.y)[:1], _double(apart.y)
+        inside, alone_y = _double(together.y)[:1], _double(apart.y)[:1]
         near = 2 * tolerance(together.dtype, together.x[:1].size, numpy.abs(_double(together.y)).max())
         return float((numpy.abs(inside - alone_y) / max(near, _LEAST)).max()) if inside.size else 0.0
     mean, variance = together.mean, together.variance
@@ -51,7 +51,7 @@ def sample_error(norm: Norm, together: Application, apart: Application) -> float
         slope = slope * numpy.abs(_double(together.gamma).reshape(slope.shape))
     near = 2 * tolerance(together.dtype, 1, size)
     near = near + spread(x.ndim, together.axes)(slope) * numpy.abs(x - alone)
-    off = numpy.abs(_double(together.y)[:1] - _double(apart.y)) / numpy.maximum(near, _LEAST)
+    off = numpy.abs(_double(together.y)[:1] - _double(apart.y)[:1]) / numpy.maximum(near, _LEAST)
     return float(off.max()) if numpy.isfinite(off).all() else math.inf
 
 

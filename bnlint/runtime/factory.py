@@ -24,10 +24,15 @@ from typing import Any
 
 import bnlint
 from bnlint.errors import UserError
-from bnlint.findings import Location
 from bnlint.runtime.oracle import Verification
+from bnlint.runtime.sites import Sites, is_of_the_user
 
-FRAMEWORKS = ("keras", "tf-keras", "tensorflow")
+_MODULES = {
+    "keras": ("tensorflow", "keras"),
+    "tf-keras": ("tensorflow", "tf_keras"),
+    "tensorflow": ("tensorflow",),
+    "pytorch": ("torch",),
+}
 _LOOK = 0.1
 """Seconds between two looks at the child."""
 _START = (
@@ -172,34 +177,35 @@ def child(plan: str) -> None:
 
 
 def _verify(order: Order) -> Verification:
-    from bnlint.runtime.verify import verify
+    from bnlint.runtime.verify import examine, make_subject
 
-    _need(order.framework)
+    if order.framework is not None:
+        _need(order.framework)
     sys.path.insert(0, os.getcwd())
     factory = _factory(order.target)
-    sites = _Sites()
+    sites = Sites()
     with sites:
         model = _call(factory, order.target)
     inputs, targets = _batch(order, model)
     if order.checkpoint:
         _load(model, order.checkpoint, inputs)
-    verification = verify(model, inputs, targets=targets, factory=lambda: _call(factory, order.target))
-    sites.tell(model, verification)
+    subject = make_subject(model, inputs, targets=targets, factory=lambda: _call(factory, order.target))
+    verification = examine(subject)
+    sites.tell(subject, verification)
     return verification
 
 
-def _need(framework: str | None) -> None:
+def _need(framework: str) -> None:
     from bnlint.runtime.exceptions import short
 
-    for name in {"keras": ("tensorflow", "keras"), "tf-keras": ("tensorflow", "tf_keras")}.get(
-        framework or "", ("tensorflow",)
-    ):
+    extra = "pytorch" if framework == "pytorch" else "runtime"
+    for name in _MODULES[framework]:
         try:
             importlib.import_module(name)
         except ImportError as error:
             raise UserError(
                 f"Verifying a model needs {name.replace('_', '-')}, which cannot be imported here. Install it with: "
-                'pip install "bnlint[runtime]"'
+                f'pip install "bnlint[{extra}]"'
             ) from error
         except Exception as error:  # a framework may refuse its own configuration
             raise UserError(f"{name.replace('_', '-')} cannot be imported: {short(error)}.") from error
@@ -251,10 +257,9 @@ def _similar(name: str, known: Sequence[str]) -> str:
 
 
 def _call(factory: Callable[[], Any], target: str) -> Any:
-    from bnlint.runtime.backends.parts import is_model_part
     from bnlint.runtime.exceptions import short
 
-    if is_model_part(factory):
+    if _is_model(factory):
         # An object that is a model already, made when its module was imported.
         return factory
     try:
@@ -267,12 +272,19 @@ def _call(factory: Callable[[], Any], target: str) -> Any:
         raise UserError(f"{target} raised {short(error)}{_where(error)}.") from error
     except (Exception, SystemExit) as error:
         raise UserError(f"{target} raised {short(error)}{_where(error)}.") from error
-    if not is_model_part(model):
+    if not _is_model(model):
         raise UserError(
-            f"{target} returned {_what(model)}, which is not a model. It must return a Keras model or a "
-            "tf.Module."
+            f"{target} returned {_what(model)}, which is not a model. It must return a Keras model, a tf.Module or "
+            "a torch.nn.Module."
         )
     return model
+
+
+def _is_model(thing: Any) -> bool:
+    from bnlint.runtime.backends.parts import is_model_part
+    from bnlint.runtime.backends.pytorch.parts import is_module
+
+    return is_model_part(thing) or is_module(thing)
 
 
 def _what(value: Any) -> str:
@@ -286,65 +298,10 @@ def _where(error: BaseException) -> str:
     place, found = error.__traceback__, ""
     while place is not None:
         path = place.tb_frame.f_code.co_filename
-        if _is_of_the_user(path):
+        if is_of_the_user(path):
             found = f" ({os.path.relpath(path)}:{place.tb_lineno})"
         place = place.tb_next
     return found
-
-
-def _is_of_the_user(path: str) -> bool:
-    here = os.path.dirname(os.path.abspath(bnlint.__file__))
-    return (
-        not path.startswith((here, "<", sys.base_prefix))
-        and "site-packages" not in path
-        and os.path.exists(path)
-    )
-
-
-class _Sites:
-    """Notes the line of the user's code that builds each batch norm of Keras."""
-
-    def __init__(self) -> None:
-        self._found: dict[int, tuple[str, int]] = {}
-        self._undo: list[Callable[[], None]] = []
-
-    def __enter__(self) -> None:
-        for name in ("keras", "tf_keras"):
-            layers = getattr(sys.modules.get(name), "layers", None)
-            kind = getattr(layers, "BatchNormalization", None)
-            if kind is not None:
-                self._watch(kind)
-
-    def __exit__(self, *ignored: object) -> None:
-        for undo in self._undo:
-            undo()
-
-    def _watch(self, kind: Any) -> None:
-        original, found = kind.__init__, self._found
-
-        def init(layer: Any, *args: Any, **kwargs: Any) -> None:
-            frame = sys._getframe(1)
-            while frame is not None and not _is_of_the_user(frame.f_code.co_filename):
-                frame = frame.f_back  # type: ignore[assignment]
-            if frame is not None:
-                found[id(layer)] = (frame.f_code.co_filename, frame.f_lineno)
-            original(layer, *args, **kwargs)
-
-        had = "__init__" in vars(kind)
-        init.__signature__ = __import__("inspect").signature(original)  # type: ignore[attr-defined]
-        kind.__init__ = init
-        self._undo.append(lambda: setattr(kind, "__init__", original) if had else delattr(kind, "__init__"))
-
-    def tell(self, model: Any, verification: Verification) -> None:
-        """Write the lines into the figures of the layers."""
-        from bnlint.runtime.backends.parts import find
-
-        places = {part.norm.key: self._found.get(id(part.layer)) for part in find(model)}
-        for figures in verification.layers:
-            place = places.get(figures.layer.key)
-            if place is not None:
-                path = os.path.relpath(place[0]).replace(os.sep, "/")
-                figures.layer.site = Location(path, place[1], 1, place[1], 1)
 
 
 def parse_input(text: str) -> tuple[str, tuple[int, ...], str]:
@@ -388,9 +345,14 @@ def _wanted(model: Any, target: str) -> list[tuple[str, tuple[int, ...], str]]:
         inputs = []
     shapes = [tuple(tensor.shape) for tensor in inputs]
     if not shapes or any(size is None for shape in shapes for size in shape[1:]):
+        from bnlint.runtime.backends.pytorch.parts import is_module
+
+        order, example = ("samples first", "8x32x32x3")
+        if is_module(model):
+            order, example = ("samples first, then channels", "8x3x32x32")
         raise UserError(
-            f"The model of {target} does not say which shape it takes. Give one, samples first, with --input, as in "
-            "--input 8x32x32x3, or data with --npz."
+            f"The model of {target} does not say which shape it takes. Give one, {order}, with --input, as in "
+            f"--input {example}, or data with --npz."
         )
     return [("", (shape[0] or 8, *(int(size) for size in shape[1:])), "") for shape in shapes]
 
@@ -443,10 +405,15 @@ def _from_file(path: str, model: Any) -> tuple[Any, Any]:
 
 
 def _load(model: Any, path: str, inputs: Any) -> None:
+    from bnlint.runtime.backends.pytorch import checkpoint
+    from bnlint.runtime.backends.pytorch.parts import is_module
     from bnlint.runtime.exceptions import short
 
     if not os.path.exists(path) and not os.path.exists(f"{path}.index"):
         raise UserError(f"There is no checkpoint {path}. Check the path.")
+    if is_module(model):
+        checkpoint.load(model, path)
+        return
     with contextlib.suppress(Exception):
         # The weights of a subclassed model are made by its first call.
         if not getattr(model, "built", True):

@@ -91,7 +91,12 @@ def measure(subject: Subject) -> Measurements:
             except CannotRun as reason:
                 measurements.single = str(reason)
         _set(subject, found)
-        measurements.converged = subject.infer()
+        if any(norm.unseen for norm in measurements.norms):
+            measurements.converged = (
+                "the model has layers that nobody can watch, which may not have converged"
+            )
+        else:
+            measurements.converged = subject.infer()
         for norm in movable:
             try:
                 measurements.alone[norm.key] = _alone(subject, norm, measurements.train)

@@ -111,6 +111,10 @@ class LayerSeen:
     inference_sample: list[float] = field(default_factory=list)
     """The outputs by r for the same input at the same places."""
 
+    def momentum_of(self, kept: float) -> float:
+        """What the layer's framework calls momentum, for a share that is kept."""
+        return 1 - kept if self.framework == "pytorch" else kept
+
 
 @dataclass(slots=True)
 class Passage:

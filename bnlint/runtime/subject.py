@@ -35,6 +35,15 @@ class Renorm:
     d_most: float = math.inf
 
 
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What is wrong with how a model holds a layer, if the backend knows: it explains what some checks find."""
+
+    rule: str
+    clause: str
+    checks: frozenset[int]
+
+
 @dataclass(slots=True)
 class Norm:
     """A normalisation layer, as the checks see it."""
@@ -54,6 +63,15 @@ class Norm:
     """Batch renormalisation: the training output is corrected with moving statistics of its own."""
     phase_is_fed: bool | None = None
     """Whether the user chooses the phase with each run; None where the framework does."""
+    faults: list[Fault] = field(default_factory=list)
+    by_choice: bool = False
+    """That it keeps no moving statistics is declared."""
+    aside: bool = False
+    """In a part of the model that runs in training alone as a whole, as an auxiliary classifier does."""
+    recomputed: bool = False
+    """Its forward pass runs again for the gradients, to save memory."""
+    unseen: str = ""
+    """Why nobody can watch it run, as a clause; empty if one can."""
 
     @property
     def key(self) -> str:

@@ -48,6 +48,10 @@ def verify(
       several inputs, a dict of arrays for named ones, or ``(inputs, targets)``. A compiled Keras model that is given
       targets runs its own training step; any other is called with ``training=True``. ``train`` and ``infer`` say how
       to call it otherwise.
+    - a ``torch.nn.Module``, with a ``batch`` as above of arrays or tensors; a list is passed as several arguments, a
+      dict by name. It is put into training and into evaluation mode by ``train()`` and ``eval()``; one that comes in
+      training mode keeps the modes of its parts, so that what is frozen stays frozen. A training step computes the
+      gradients of the mean squared output. ``train`` and ``infer`` do it otherwise.
     - a TensorFlow 1 ``Session``, with ``train_feed``, ``inference_feed`` (dicts of placeholders), ``outputs`` (what
       inference fetches) and ``train_op``; ``train_outputs`` if another graph is trained than inferred.
     - ``(train, infer)``, two functions that normalise, with ``statistics`` and ``set_statistics``; see
@@ -69,14 +73,14 @@ def verify(
 def make_subject(model: Any, batch: Any = None, **more: Any) -> Subject:
     """The subject for a model, by what the model is. Raises UserError."""
     given = {name: value for name, value in more.items() if value is not None}
-    for backend in ("keras", "callables", "session"):
+    for backend in ("keras", "pytorch", "callables", "session"):
         made: Subject | None = _backend(backend).subject(model, batch, given)
         if made is not None:
             return made
     what = f"The class {model.__name__}" if isinstance(model, type) else type(model).__name__
     raise UserError(
         f"{what} is not a model that bnlint can verify. Give a Keras model, a tf.Module, a "
-        "tf.compat.v1.Session with feeds, or a pair of functions (train, infer)."
+        "torch.nn.Module, a tf.compat.v1.Session with feeds, or a pair of functions (train, infer)."
     )
 
 

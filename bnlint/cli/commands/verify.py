@@ -24,7 +24,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         dest="inputs",
-        help="make up a batch of this shape, samples first: 8x32x32x3, name=8x10 or 8x10:int32; once for each input",
+        help="make up a batch of this shape, samples first: 8x32x32x3 (with PyTorch "
+        "8x3x32x32), name=8x10 or 8x10:int32; once for each input",
     )
     data.add_argument(
         "--npz",
@@ -34,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--checkpoint", metavar="PATH", help="load these weights first")
     parser.add_argument(
         "--framework",
-        choices=("keras", "tf-keras", "tensorflow"),
+        choices=("keras", "tf-keras", "tensorflow", "pytorch"),
         help="which framework the model is written in",
     )
     limits = parser.add_argument_group("limits")

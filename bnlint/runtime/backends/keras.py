@@ -73,6 +73,10 @@ class KerasSubject:
         """The normalisation layers."""
         return [part.norm for part in self._parts.values()]
 
+    def layers(self) -> dict[str, Any]:
+        """The objects that are these layers, by their keys."""
+        return {key: part.layer for key, part in self._parts.items()}
+
     @contextlib.contextmanager
     def restored(self) -> Iterator[None]:
         """Watch the layers, and afterwards put everything back."""

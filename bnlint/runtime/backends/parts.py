@@ -28,11 +28,11 @@ _NOT_PARTS = {
 }
 _MEAN = re.compile(r"mean|mu(?![a-z])|average")
 _VARIANCES = ("variance", "var", "sigma2", "sigma_sq", "sigma")
-_GAMMAS = ("gamma", "scale", "weight", "_gamma", "_scale")
-_BETAS = ("beta", "offset", "bias", "shift", "_beta", "_offset")
-_EPSILONS = ("epsilon", "eps", "variance_epsilon", "_epsilon", "_eps")
+GAMMAS = ("gamma", "scale", "weight", "_gamma", "_scale")
+BETAS = ("beta", "offset", "bias", "shift", "_beta", "_offset")
+EPSILONS = ("epsilon", "eps", "variance_epsilon", "_epsilon", "_eps")
 _MOMENTA = ("momentum", "decay", "decay_rate", "_momentum", "_decay", "_decay_rate")
-_USUAL_EPSILONS = (1e-3, 1e-5, 1e-6, 1e-8, 1e-4, 1e-7, 1e-12, 0.0)
+USUAL_EPSILONS = (1e-3, 1e-5, 1e-6, 1e-8, 1e-4, 1e-7, 1e-12, 0.0)
 
 
 @dataclass(slots=True)
@@ -261,11 +261,11 @@ def hand_written(thing: Any) -> Part | None:
     if type(thing).__module__.startswith(("keras.", "tf_keras.", "tensorflow.")):
         return None
     variables = {name: value for name, value in vars(thing).items() if _is_statistic(value)}
-    pair = next(_pairs(variables), None)
+    pair = next(pairs(variables), None)
     if pair is None:
         return None
     mean, variance = (variables[name] for name in pair)
-    epsilon = _first_number(thing, _EPSILONS)
+    epsilon = first_number(thing, EPSILONS)
     declared = getattr(thing, "axis", None)
     trainable = getattr(thing, "trainable", True)
     frozen = isinstance(trainable, bool) and not trainable
@@ -276,21 +276,22 @@ def hand_written(thing: Any) -> Part | None:
         "tensorflow",
         None,
         channels=_size(mean),
-        epsilon=_USUAL_EPSILONS[0] if epsilon is None else epsilon,
-        momentum=_first_number(thing, _MOMENTA),
+        epsilon=USUAL_EPSILONS[0] if epsilon is None else epsilon,
+        momentum=first_number(thing, _MOMENTA),
         trainable=not frozen,
         updates="by hand",
     )
     others = [name for name in variables if name not in pair and _size(variables[name]) == _size(mean)]
-    gamma = next((variables[name] for name in _GAMMAS if name in others), None)
-    beta = next((variables[name] for name in _BETAS if name in others), None)
-    epsilons = _USUAL_EPSILONS if epsilon is None else ()
+    gamma = next((variables[name] for name in GAMMAS if name in others), None)
+    beta = next((variables[name] for name in BETAS if name in others), None)
+    epsilons = USUAL_EPSILONS if epsilon is None else ()
     norm = Norm(seen, _dtype(mean), frozen=frozen, one_pass=True, epsilons=epsilons)
     axes = (declared,) if isinstance(declared, int) and not isinstance(declared, bool) else None
     return Part(norm, thing, mean, variance, gamma, beta, axes, own=False)
 
 
-def _pairs(variables: dict[str, Any]) -> Iterator[tuple[str, str]]:
+def pairs(variables: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """The names of a mean and a variance that belong together by name and shape."""
     for name in variables:
         found = _MEAN.search(name)
         if not found:
@@ -334,6 +335,7 @@ def _number(value: Any) -> float | None:
     return None
 
 
-def _first_number(thing: Any, names: Sequence[str]) -> float | None:
+def first_number(thing: Any, names: Sequence[str]) -> float | None:
+    """The first of these attributes that is a number."""
     found = (_number(getattr(thing, name, None)) for name in names)
     return next((value for value in found if value is not None), None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import random
 import sys
+from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Any
 
@@ -20,7 +21,7 @@ class Snapshot:
     def __init__(self, model: Any) -> None:
         self._objects = [thing for _, thing in parts(model)]
         self._objects.extend(_helpers(self._objects))
-        self._attributes = [(thing, _Attributes(thing)) for thing in self._objects]
+        self._attributes = [(thing, Attributes(thing)) for thing in self._objects]
         self._variables = {
             id(variable): (variable, _value(variable)) for variable in variables(self._objects)
         }
@@ -152,7 +153,7 @@ def _is_helper(name: str, value: Any) -> bool:
 _CONTAINERS = (list, dict, set)
 
 
-class _Attributes:
+class Attributes:
     """The attributes of an object, and what is in its lists, dicts, sets and arrays."""
 
     def __init__(self, thing: Any) -> None:
@@ -178,6 +179,7 @@ class _Attributes:
                     self._remember(each, depth - 1)
 
     def restore(self, thing: Any) -> None:
+        """Put them back."""
         for container, content in self._contents:
             _refill(container, content)
         if not self._values and not hasattr(thing, "__dict__"):
@@ -212,8 +214,10 @@ def _refill(container: Any, content: Any) -> None:
         container = getattr(container, "__wrapped__", container)
         same = len(container) == len(content)
         if not same or any(container.get(key, container) is not value for key, value in content.items()):
-            dict.clear(container)
-            dict.update(container, content)
+            # An ordered one keeps its order beside the dict.
+            kind = OrderedDict if isinstance(container, OrderedDict) else dict
+            kind.clear(container)
+            kind.update(container, content)
     elif isinstance(container, set) and container != set(content):
         set.clear(container)
         set.update(container, content)

@@ -33,8 +33,9 @@ def outcomes(measurements: Measurements) -> Iterator[Outcome]:
     for norm in measurements.norms:
         case = Case(norm, measurements, divergence, set())
         if not measurements.train.of(norm.key) and not measurements.infer.of(norm.key):
+            cause = norm.unseen or "the layer ran neither in the training step nor in the inference"
             for check in range(1, 13):
-                yield case.skipped(check, "the layer ran neither in the training step nor in the inference")
+                yield case.skipped(check, cause)
             continue
         for ask in _IN_ORDER:
             yield ask(case)

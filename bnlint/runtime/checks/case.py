@@ -59,6 +59,10 @@ class Case:
     ) -> Outcome:
         """The check failed; later ones may ask for that."""
         self.failed.add(check)
+        for fault in self.norm.faults:
+            if check in fault.checks:
+                rule, cause = fault.rule, f"{cause}: {fault.clause}"
+                break
         return Outcome(check, self.key, Verdict.FAIL, cause, rule, measured, tolerance)
 
 

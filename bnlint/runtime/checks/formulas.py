@@ -52,6 +52,8 @@ def inference(case: Case) -> Outcome:
         if judgement.mode is Mode.BATCH:
             rule = "BN201" if case.norm.phase_is_fed is not False else "BN203"
             cause = "in inference it normalises with the statistics of the batch"
+            if case.norm.by_choice:
+                return case.warned(check, f"{cause}: it is declared to keep no moving statistics")
             if not case.norm.seen.has_statistics:
                 rule, cause = "BN105", f"{cause}, and keeps no moving statistics"
         elif _fits_what_it_updated(case, application):

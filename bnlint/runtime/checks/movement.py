@@ -9,6 +9,9 @@ from bnlint.runtime.observed import Mode
 from bnlint.runtime.oracle import Outcome, Statistics, measured_momentum, statistics_tolerance
 from bnlint.runtime.subject import Norm
 
+_FORGETS = 0.2
+"""A step that keeps no more of the statistics than that makes them those of the last few batches."""
+
 
 def moves(case: Case) -> Outcome:
     """Check 3."""
@@ -41,37 +44,49 @@ def moves(case: Case) -> Outcome:
         return _plausible(case, measured, before, after, batches)
     if _follows(case.norm, before, after, batches, declared):
         shown = declared if measured is None else measured
+        if 0 < declared <= _FORGETS:
+            return _forgets(case, shown)
         how_often = (
             "" if len(batches) == 1 else f" in {len(batches)} updates, one for each time that it is applied"
         )
         return case.passed(
-            check, f"moved with the momentum {shown:.6g}{how_often}, as declared", shown, declared
+            check,
+            f"moved with the momentum {case.norm.seen.momentum_of(shown):.6g}{how_often}, as declared",
+            shown,
+            declared,
         )
     if measured is None:
-        return case.fails(check, f"it moved, but not by the declared momentum {declared:g}", "")
+        named = case.norm.seen.momentum_of(declared)
+        return case.fails(check, f"it moved, but not by the declared momentum {named:g}", "")
     if _follows(case.norm, before, after, batches, 1 - declared):
         cause = f"its momentum is inverted: {measured:.4g} of the old value are kept where {declared:g} are declared"
         return case.fails(check, cause, "BN110", measured, declared)
     for times in (2, 3, 4):
         if _follows(case.norm, before, after, batches * times, declared):
             cause = f"one training step updates its statistics {times} times"
+            if case.norm.recomputed:
+                return case.warned(
+                    check, f"{cause}: it is computed again for the gradients", "", float(times)
+                )
             return case.fails(check, cause, "", float(times), 1.0)
     cause = f"{measured:.4g} of the old mean are kept where {declared:g} are declared"
     if abs(measured - declared) <= _momentum_tolerance(case.norm, before, batches[-1]):
         cause = "its mean moves by the declared momentum, and its variance does not"
-        if _variance_only(case):
+        if _variance_only(case, declared):
             # Where the variance leads is what check 5 asks.
             return case.passed(
-                check, f"moved with the momentum {measured:.6g}, as declared", measured, declared
+                check,
+                f"moved with the momentum {case.norm.seen.momentum_of(measured):.6g}, as declared",
+                measured,
+                declared,
             )
     return case.fails(check, cause, "BN110" if measured < 0.2 else "", measured, declared)
 
 
-def _variance_only(case: Case) -> bool:
-    """Whether the variance moves towards something by the declared momentum, even if not to the batch's variance."""
+def _variance_only(case: Case, momentum: float) -> bool:
+    """Whether the variance moves towards something by this momentum, even if not to the batch's variance."""
     alone = case.measurements.alone.get(case.key)
-    momentum = case.norm.seen.momentum
-    if not isinstance(alone, Alone) or momentum is None:
+    if not isinstance(alone, Alone):
         return False
     # Both updates come from the same batch: what they leave of the difference is the momentum.
     import numpy
@@ -84,11 +99,24 @@ def _variance_only(case: Case) -> bool:
 def _plausible(
     case: Case, measured: float, before: Moments, after: Moments, batches: list[Statistics]
 ) -> Outcome:
-    if 0 <= measured < 1 and _follows(case.norm, before, after, batches, measured):
-        cause = f"moved with the momentum {measured:.4g}; none is declared"
+    if abs(measured) <= _momentum_tolerance(case.norm, before, batches[-1]):
+        # The first step of a plain mean over all batches keeps nothing.
+        measured = 0.0
+    follows = _follows(case.norm, before, after, batches, measured) or _variance_only(case, measured)
+    if 0 <= measured < 1 and follows:
+        if 0 < measured <= _FORGETS:
+            return _forgets(case, measured)
+        cause = f"moved with the momentum {case.norm.seen.momentum_of(measured):.4g}; none is declared"
         return case.passed(3, cause, measured)
     cause = f"it moved, but not as an average does ({measured:.4g} of the old mean are kept)"
     return case.fails(3, cause, "", measured)
+
+
+def _forgets(case: Case, kept: float) -> Outcome:
+    cause = (
+        f"only {kept:.4g} of the old statistics are kept in a step: they are those of the last few batches"
+    )
+    return case.warned(3, cause, "BN110", kept)
 
 
 def _follows(norm: Norm, before: Moments, after: Moments, batches: list[Statistics], momentum: float) -> bool:

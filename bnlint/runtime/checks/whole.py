@@ -6,7 +6,9 @@ import math
 
 from bnlint.runtime.checks.case import Case, is_usable
 from bnlint.runtime.differences import same_bits, sample_error
+from bnlint.runtime.measurements import Measurements
 from bnlint.runtime.oracle import Array, Outcome, statistics_tolerance
+from bnlint.runtime.subject import RoundTrip
 
 
 def finite(case: Case) -> Outcome:
@@ -70,6 +72,8 @@ def independent(case: Case) -> Outcome:
     )
     if worst > 1:
         cause = "in inference the output for one sample depends on the other samples of its batch"
+        if case.norm.by_choice:
+            return case.warned(check, f"{cause}: it is declared to keep no moving statistics", "", worst)
         return case.fails(check, cause, "BN201" if case.norm.seen.has_statistics else "BN105", worst, 1.0)
     return case.passed(check, "one sample gives what it gives inside a batch", worst, 1.0)
 
@@ -78,6 +82,8 @@ def same_layers(case: Case) -> Outcome:
     """Check 9."""
     check = 9
     trained, inferred = case.measurements.train.of(case.key), case.measurements.infer.of(case.key)
+    if trained and not inferred and case.norm.aside:
+        return case.skipped(check, "it belongs to a part of the model that runs in training alone")
     if trained and not inferred:
         return case.fails(check, "it runs in training and not in inference", "BN301")
     if inferred and not trained:
@@ -100,9 +106,11 @@ def round_trip(case: Case) -> Outcome:
         return case.skipped(check, "it keeps no moving statistics")
     if case.key not in trip.statistics:
         return case.fails(check, f"{trip.how}, and the fresh model has no such layer", "BN501")
-    here = case.measurements.infer_before[case.key]
-    if not all(same_bits(old, new) for old, new in zip(here, trip.statistics[case.key], strict=True)):
+    if not _came_back(case.measurements, trip, case.key):
         return case.fails(check, f"{trip.how}, and its moving statistics did not come back", "BN501")
+    for norm in case.measurements.norms:
+        if norm.key in case.measurements.infer_before and not _came_back(case.measurements, trip, norm.key):
+            return case.skipped(check, f"its own statistics came back, and those of {norm.seen.name} did not")
     outputs = case.measurements.infer.outputs
     for old, new in zip(outputs, trip.outputs or [], strict=False):
         off = float(numpy.abs(_double(old) - _double(new)).max()) if old.shape == new.shape else math.inf
@@ -116,6 +124,12 @@ def round_trip(case: Case) -> Outcome:
         return case.fails(check, f"{trip.how}, and {trip.lost} did not come back", "")
     what = "every variable" if trip.outputs is None else "the statistics and the outputs"
     return case.passed(check, f"{trip.how}: {what} as before", 0.0, 0.0)
+
+
+def _came_back(measurements: Measurements, trip: RoundTrip, key: str) -> bool:
+    back = trip.statistics.get(key)
+    here = measurements.infer_before[key]
+    return back is not None and all(same_bits(old, new) for old, new in zip(here, back, strict=True))
 
 
 def _double(values: Array) -> Array:

@@ -124,7 +124,8 @@ def _momentum(figures: LayerFigures, wrong: set[int]) -> Cell:
     measured = figures.train.momentum if figures.train else None
     if declared is None and measured is None:
         return Cell(ABSENT)
-    text = f"{average(declared)} / {average(measured)}"
+    shown = (kept if kept is None else figures.layer.momentum_of(kept) for kept in (declared, measured))
+    text = " / ".join(map(average, shown))
     if declared is not None and measured is not None and inverted(declared, measured):
         return Cell(f"{text} inverted", bad=True)
     return Cell(text, bad=3 in wrong and bool(figures.train and figures.train.moved))
