@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from bnlint.dataflow import Choice, Const, Frame, Node, Op, Unknown, Value, World, execution
 from bnlint.findings import Location
 from bnlint.forwards import told_by
+from bnlint.functional import is_function
 from bnlint.phase import misplaced_flag
 from bnlint.runs import executions, reached, training_runs
 from bnlint.trace import NormCall, Origin, Run, Save, Trace, TrainStep, Updates
@@ -30,7 +31,21 @@ def built_in(call: NormCall, world: World) -> Const | None:
         return None
     options = list(World(world.assumed.items()).alternatives(call.phase))
     phase = options[0] if len(options) == 1 else None
-    return phase if isinstance(phase, Const) and isinstance(phase.value, bool | int) else None
+    if not isinstance(phase, Const) or not isinstance(phase.value, bool | int):
+        return None
+    return None if is_function(call) and _worked_out(call, phase) else phase
+
+
+def _worked_out(call: NormCall, phase: Const) -> bool:
+    """Whether the phase is known but not written as a constant: it comes of the mode of a module, or the function
+    around it sets it in one of its branches."""
+    if call.origin is Origin.DEFAULT or phase.site == call.arguments.site("training"):
+        return False
+    definition = call.context.frame.node
+    if phase.site is None or definition is None:
+        return True
+    body = [call.context.frame.locate(statement) for statement in definition.body]
+    return phase.site.path == call.site.path and body[0].line <= phase.site.line <= body[-1].end_line
 
 
 @dataclass(frozen=True, slots=True)

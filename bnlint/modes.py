@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from bnlint.dataflow import Const, Value
 from bnlint.forwards import learned_from
-from bnlint.trace import Event, Forward, ModeSwitch, NormCall, Origin, Trace, TrainStep
+from bnlint.trace import Event, Forward, ModeSwitch, NormCall, Origin, Trace, TrainStep, Unregistered
 
 
 def switches(call: NormCall, before: Event, trace: Trace) -> list[ModeSwitch]:
@@ -14,6 +14,22 @@ def switches(call: NormCall, before: Event, trace: Trace) -> list[ModeSwitch]:
     owner = call.layer.owner
     found = _by_part(trace).get(owner, ()) if owner is not None else ()
     return [switch for switch in found if switch.order < before.order]
+
+
+def reached(part: Value | None, trace: Trace) -> bool:
+    """Whether any switch reaches a module."""
+    return part is not None and part in _by_part(trace)
+
+
+def is_registered(call: NormCall, trace: Trace) -> bool:
+    """Whether a layer is a part of the model that is called, so that a switch of the model reaches it."""
+    if call.forward is not None and call.layer.order > call.forward.order:
+        return False
+    found: set[NormCall] | None = trace.facts.get("unregistered")
+    if found is None:
+        found = {call for event in trace.of(Unregistered) for call in event.calls}
+        trace.facts["unregistered"] = found
+    return call not in found
 
 
 def _by_part(trace: Trace) -> Mapping[Value, list[ModeSwitch]]:

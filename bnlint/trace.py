@@ -344,6 +344,20 @@ class Copy(Event):
     """The modules that are written to."""
 
 
+@dataclass(eq=False, slots=True)
+class Unregistered(Event):
+    """A model is called and uses layers that are no part of it: they are kept in a plain list of one of its modules."""
+
+    holder: Value
+    """The module that has the list."""
+    attribute: str
+    """What the list is called there."""
+    item: Value
+    """The module in the list."""
+    calls: tuple[NormCall, ...]
+    """The calls of its layers."""
+
+
 class Saved(enum.Enum):
     """Which variables a checkpoint holds."""
 

@@ -9,6 +9,9 @@ function that nobody overrides.
 In TensorFlow 2 it reports the call of a model, or of a layer on its own, that a tape trains without
 `training=True`: in a loop of the program's own, in an overridden `train_step`, in a `tf.Module`.
 
+In PyTorch it reports `F.batch_norm` without `training`, which infers by default, with weights that are trained; and
+the `eval()` of a function that makes or loads a model, if the model is then trained and nothing calls `train()`.
+
 ## Why it is bad
 
 `tf.layers.batch_normalization` infers unless told otherwise. It then normalises with its stored mean 0 and
@@ -21,6 +24,7 @@ normalised. A Keras model that the program calls itself infers, too, unless it i
 - A pretrained network is used with its statistics frozen.
 - The layer's weights are not trained by the step: gradients of an input, a teacher, a frozen base.
 - A Keras layer inside a model is called without a phase: Keras hands down that of the outermost call.
+- Only a part of a model of PyTorch is in evaluation mode, or a part is frozen; or the statistics are moved by hand.
 
 ## Example
 
@@ -44,13 +48,21 @@ with tf.GradientTape() as tape:
     loss = cost(y, model(x, training=True))
 ```
 
+In a module of PyTorch:
+
+```python
+def forward(self, x):
+    return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, training=self.training)
+```
+
 ## Fix safety
 
 Another mode changes what the network computes, so no fix is safe. Where one phase is evident and has a name at the
 layer, the fix hands it to the layer and is unsafe: a placeholder or variable that is true in the training and that
 other layers follow or that is called like a phase, or the `mode` of an Estimator's model function. BN101 then
 sees to it that the updates are run. At the call of a model the fix says `training=True`, or hands on the phase that
-the function around it takes. Otherwise the fix is only shown.
+the function around it takes. `F.batch_norm` in a `forward` gets `training=self.training`. Otherwise the fix is only
+shown; where `train()` is to be called is the author's to say.
 
 ## Confirmed by
 
@@ -69,7 +81,8 @@ alone.
 
 - TensorFlow 1.15, `tf.compat.v1.layers.batch_normalization`: `training` is False by default.
 - https://github.com/tensorflow/tensorflow/issues/32864
-- Executed: Keras 3.15 and tf-keras 2.21.
+- PyTorch, `torch.nn.functional.batch_norm`: `training` is False by default.
+- Executed: Keras 3.15, tf-keras 2.21 and torch 2.13.
 """
 
 from __future__ import annotations
@@ -88,13 +101,16 @@ from bnlint.constants import (
     untold,
 )
 from bnlint.dataflow import Const, Value
-from bnlint.findings import Applicability, Finding, Fix, Group, Location, Step
+from bnlint.findings import Applicability, Finding, Fix, Group, Location, SetKeyword, Step
 from bnlint.forwards import told_by
+from bnlint.functional import asks_for_phase, has_parameters, is_function, keeps_statistics, moved_by_hand
+from bnlint.learning import lessons, switched_off_at_birth
+from bnlint.remedies.flags import module_phase
 from bnlint.remedies.forwards import follows_the_call, told
 from bnlint.remedies.phases import phased
 from bnlint.rule import Rule
 from bnlint.runs import training_runs
-from bnlint.trace import Forward, NormCall, Origin, Run, Trace, TrainStep, Updates
+from bnlint.trace import Forward, ModeSwitch, NormCall, Origin, Run, Trace, TrainStep, Updates
 
 if TYPE_CHECKING:
     from bnlint.runtime.observed import Observed
@@ -134,6 +150,51 @@ class TrainedInInferenceMode(Rule):
             if not {forward.site for _, forward in found} <= seen:
                 seen.update(forward.site for _, forward in found)
                 yield self._called(found, place)
+        yield from self._in_modules(trace)
+
+    def _in_modules(self, trace: Trace) -> Iterator[Finding]:
+        """What goes wrong in PyTorch, where each module has a mode of its own."""
+        seen: set[Location] = set()
+        for forward, run in lessons(trace):
+            for call in forward.norms:
+                if call.site not in seen and _never_told(call, run, trace):
+                    seen.add(call.site)
+                    yield self._untold(call, run)
+            switch = switched_off_at_birth(forward, trace)
+            if switch is not None and switch.site not in seen:
+                seen.add(switch.site)
+                yield self._switched_off(switch, forward, run)
+
+    def _untold(self, call: NormCall, run: Run) -> Finding:
+        phase = module_phase(call)
+        edits = (SetKeyword(call.site, "training", phase.text),) if phase is not None else ()
+        return self.finding(
+            call.site,
+            "batch norm is trained in inference mode, the default of the function: it never normalises with batch "
+            "statistics, and its running statistics never move",
+            (
+                Step(call.site, "always in inference mode: it is not told to train"),
+                Step(run.site, "the layer is trained here"),
+            ),
+            Fix(Applicability.UNSAFE, "let it follow the mode of the module", edits)
+            if edits
+            else Fix(Applicability.DISPLAY, "say `training=` at the call"),
+        )
+
+    def _switched_off(self, switch: ModeSwitch, forward: Forward, run: Run) -> Finding:
+        maker = switch.context.frame.function.rpartition(".")[2]
+        return self.finding(
+            switch.site,
+            f"`{maker}` gives the model away in evaluation mode, and it is trained so from the first step on: its "
+            "batch norm never normalises with batch statistics, and the running statistics never move",
+            (
+                Step(switch.site, "put into evaluation mode here, and never into training mode"),
+                Step(forward.norms[0].layer.site, "this layer then uses its running statistics"),
+                Step(forward.site, "called here in the training"),
+                Step(run.site, "and trained here"),
+            ),
+            Fix(Applicability.DISPLAY, "call `train()` on the model before it is trained"),
+        )
 
     def confirm(self, observed: Observed) -> Iterator[Finding]:
         """Report each constant once, as far as a run shows which layers share it."""
@@ -202,6 +263,20 @@ def _fix(call: NormCall, phase: Const, run: Run, trace: Trace) -> Fix:
     if edits:
         return Fix(Applicability.UNSAFE, f"give the layer the phase, `{text}`", edits)
     return Fix(Applicability.DISPLAY, "give the layer the phase and run its update operations while training")
+
+
+def _never_told(call: NormCall, run: Run, trace: Trace) -> bool:
+    """Whether the function has weights that learn, and statistics that nothing moves because it is not told to."""
+    return (
+        is_function(call)
+        and call.origin is Origin.DEFAULT
+        and has_parameters(call)
+        and keeps_statistics(call, trace)
+        and not asks_for_phase(call)
+        and not moved_by_hand(call, trace)
+        and untold(call, trace) is None
+        and not pretrained(run, trace)
+    )
 
 
 def _untrained(call: NormCall, forward: Forward, run: Run, trace: Trace) -> bool:

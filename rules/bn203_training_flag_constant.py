@@ -7,6 +7,9 @@ default (`tf.contrib.layers.batch_norm` and slim's `batch_norm` train unless tol
 its call, in an argument scope or in `normalizer_params`, or by the default of a function that nobody
 overrides, such as the `call` of a Keras model.
 
+In PyTorch it reports `F.batch_norm(…, training=True)` that an evaluation runs, and one in a function that takes the
+phase as a parameter and does not use it.
+
 ## Why it is bad
 
 The evaluation normalises with the mean and variance of its own batch. The prediction for one sample depends
@@ -17,6 +20,8 @@ on its batch mates, a batch of one gives nonsense, and the learned statistics ar
 - The program only trains: nothing evaluates the layer.
 - GAN samplers, style transfer, meta-learning and domain adaptation use batch statistics on purpose.
 - An argument scope of another module sets the flag.
+- `F.batch_norm` is given nothing to keep: `None`, tensors that are made for the call, or a momentum of 0 or 1.
+- `F.batch_norm` is told to train in one branch, beside another way for evaluation.
 
 ## Example
 
@@ -32,10 +37,18 @@ def network(x, is_training):
     return tf.contrib.layers.batch_norm(tf.layers.dense(x, 10), is_training=is_training)
 ```
 
+In a module of PyTorch:
+
+```python
+def forward(self, x):
+    return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, training=self.training)
+```
+
 ## Fix safety
 
 Where the phase is at hand, the fix gives it to the layer: the `mode` of an Estimator's model function, or a phase
-placeholder that the evaluation feeds False. A layer in the `call` of a Keras model follows that call once the constant
+placeholder that the evaluation feeds False, the mode of a module of PyTorch, or the parameter that has no effect. A
+layer in the `call` of a Keras model follows that call once the constant
 is taken away. It changes what the evaluation computes, so it is unsafe. Elsewhere the
 phase has to come from the callers, which is a decision: then the fix is only shown.
 
@@ -53,18 +66,37 @@ use is BN201; a hand-written layer without moving statistics is BN105.
 ## References
 
 - TensorFlow 1.15, `tf.contrib.layers.batch_norm`: `is_training` is True by default.
+- https://github.com/AntreasAntoniou/HowToTrainYourMAMLPytorch/issues/24
+- Executed: torch 2.13.
 """
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from bnlint.constants import built_in, misdirected, passed, untold
-from bnlint.dataflow import Const
-from bnlint.findings import Applicability, Finding, Fix, Group, Step
+from bnlint.dataflow import Const, Frame
+from bnlint.findings import Applicability, Finding, Fix, Group, Location, Step
+from bnlint.functional import (
+    always_in_training,
+    asks_for_phase,
+    is_function,
+    keeps_statistics,
+    written_at_call,
+)
+from bnlint.ignored import decides, functions, ignored
 from bnlint.phase import Verdict, evaluations, meant
-from bnlint.remedies.flags import Phase, flags, mode_phase, placeholder_phase, told
+from bnlint.remedies.flags import (
+    Phase,
+    flags,
+    mode_phase,
+    module_phase,
+    parameter_phase,
+    placeholder_phase,
+    told,
+)
 from bnlint.remedies.forwards import follows_the_call
 from bnlint.rule import Rule
 from bnlint.runs import norms_reached, optimized, training_runs
@@ -85,6 +117,12 @@ class TrainingFlagConstant(Rule):
     def check(self, trace: Trace) -> Iterator[Finding]:
         """Report each constant once, at the first layer that it reaches."""
         seen: set[object] = set()
+        for call in trace.of(NormCall):
+            literal = always_in_training(call, trace)
+            if literal is not None and not {call.site, literal} & seen:
+                for parameter, frame in _ignored(call, trace):
+                    seen |= {call.site, literal}
+                    yield self._ignoring(call, literal, parameter, frame, trace)
         for run, verdict in evaluations(trace):
             for call in norms_reached(run, trace):
                 phase = built_in(call, run.world())
@@ -95,12 +133,31 @@ class TrainingFlagConstant(Rule):
                     or misdirected(call)
                     or (call.forward is None and untold(call, trace) is not None)
                     or meant(call, run, trace)
+                    or (is_function(call) and (asks_for_phase(call) or not keeps_statistics(call, trace)))
                 ):
                     continue
                 if call not in optimized(trace) and passed(call, phase, trace) is not None:
                     continue
                 seen |= {call.site, _source(call, phase)}
                 yield self._finding(call, phase, run, verdict, trace)
+
+    def _ignoring(
+        self, call: NormCall, literal: Location, parameter: ast.arg, frame: Frame, trace: Trace
+    ) -> Finding:
+        site, name = frame.locate(parameter), parameter.arg
+        edits = told(call, parameter_phase(frame, name), trace)
+        return self.finding(
+            literal,
+            f"batch norm is always in training mode, although `{frame.function.rpartition('.')[2]}` takes the phase as "
+            f"`{name}`: the averages that it keeps are never used",
+            (
+                Step(literal, "always in training mode"),
+                Step(site, "the phase arrives here, and has no effect"),
+            ),
+            Fix(Applicability.UNSAFE, f"hand `{name}` on to the layer", edits)
+            if edits
+            else Fix(Applicability.DISPLAY, f"let `{name}` decide which statistics the layer uses"),
+        )
 
     def confirm(self, observed: Observed) -> Iterator[Finding]:
         """Report each constant once, as far as a run shows which layers share it."""
@@ -135,12 +192,21 @@ class TrainingFlagConstant(Rule):
             steps.append(Step(phase.site, "the constant stands here"))
         steps.append(Step(run.site, f"this run evaluates with the layer: {verdict.because}"))
         return self.finding(
-            call.site,
+            written_at_call(call) or call.site,
             "batch norm is always in training mode, but an evaluation uses it: "
             "its output depends on the rest of the evaluated batch",
             steps,
             _fix(call, phase, run, trace),
         )
+
+
+def _ignored(call: NormCall, trace: Trace) -> Iterator[tuple[ast.arg, Frame]]:
+    """The first phase parameter, of a function around a layer, that has no effect on it."""
+    for frame, inner in functions(call):
+        if decides(call, frame, trace):
+            for parameter in ignored(call, frame, inner):
+                yield parameter, frame
+                return
 
 
 def _fix(call: NormCall, constant: Const, run: Run, trace: Trace) -> Fix:
@@ -157,7 +223,7 @@ def _fix(call: NormCall, constant: Const, run: Run, trace: Trace) -> Fix:
 
 def _phases(call: NormCall, run: Run, trace: Trace) -> Iterator[Phase]:
     """Expressions for the phase that the program has already."""
-    mode = mode_phase(call, trace)
+    mode = module_phase(call) if is_function(call) else mode_phase(call, trace)
     if mode is not None:
         yield mode
     world = run.world()

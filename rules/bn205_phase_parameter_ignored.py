@@ -14,6 +14,7 @@ Every caller believes to switch the layer, and none does: the layer always train
 
 - The method only implements a signature that others share, and the layer takes its phase from elsewhere.
 - Keras layers: `training` reaches inner layers by the call context.
+- Layers of PyTorch follow the mode of their module. `F.batch_norm` with `None` for statistics has nothing to switch.
 
 ## Example
 
@@ -44,11 +45,13 @@ run` shows the effective mode (RP1) and reports it as BN107 or BN203.
 
 ## Known limits
 
-A parameter that takes part in a condition is left alone: what it decides may be right.
+A parameter that takes part in a condition is left alone: what it decides may be right. `F.batch_norm` of PyTorch that
+is told `training=True` right there, beside a parameter without effect, is BN203.
 
 ## References
 
 - TensorFlow 1.15, `tf.contrib.layers.batch_norm`: `is_training` is True by default.
+- PyTorch, `torch.nn.functional.batch_norm`: `training` is False by default.
 """
 
 from __future__ import annotations
@@ -69,17 +72,14 @@ from bnlint.findings import (
     SetKeyword,
     Step,
 )
+from bnlint.functional import always_in_training, is_function, keeps_statistics
 from bnlint.handmade import Handmade, handmade
+from bnlint.ignored import Definition, decides, functions, ignored, overwritten, reads
 from bnlint.remedies.flags import parameter_phase, told
 from bnlint.remedies.written import bound, source
 from bnlint.rule import Rule
-from bnlint.trace import NormCall, Origin, Trace
+from bnlint.trace import NormCall, Trace
 from bnlint.words import EVALUATING, is_phase_name, words
-
-_SCOPES = {"arg_scope", "partial", "cond", "smart_cond"}
-"""What carries a phase to later calls, or decides between two."""
-
-Definition = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 class PhaseParameterIgnored(Rule):
@@ -99,12 +99,13 @@ class PhaseParameterIgnored(Rule):
             if call.forward is not None:
                 # The phase is handed down by the calls around it, whether or not a parameter says so.
                 continue
-            for frame, inner in _functions(call) if call not in by_hand else _told_inference(call, trace):
-                if (frame.node, inner) in asked or not _own(call, frame) or _has_twin(call, frame, trace):
-                    continue
-                asked.add((frame.node, inner))
-                for parameter in _ignored(frame.node, frame, inner):
-                    if not _is_default(call, frame, parameter):
+            if is_function(call) and (not keeps_statistics(call, trace) or always_in_training(call, trace)):
+                # Nothing is learned that inference could use; or it is told to train right there, a bug of its own.
+                continue
+            for frame, inner in functions(call) if call not in by_hand else _told_inference(call, trace):
+                if (frame.node, inner) not in asked and decides(call, frame, trace):
+                    asked.add((frame.node, inner))
+                    for parameter in ignored(call, frame, inner):
                         found.setdefault(parameter, []).append((call, frame))
         for parameter, layers in found.items():
             yield self._finding(parameter, layers, trace)
@@ -120,21 +121,6 @@ class PhaseParameterIgnored(Rule):
             (Step(site, "the phase arrives here"), Step(call.site, "and this layer does not get it")),
             _fix(parameter, layers, trace),
         )
-
-
-def _functions(call: NormCall) -> Iterator[tuple[Frame, Location]]:
-    """The functions around a layer with a constant phase, each with its call that leads to the layer."""
-    if call.origin not in (Origin.DEFAULT, Origin.ARGUMENT, Origin.SCOPE) or not isinstance(
-        call.phase, Const
-    ):
-        return
-    inner = call.site
-    for frame in call.context.frame.outwards():
-        if isinstance(frame.node, Definition):
-            yield frame, inner
-        if frame.site is None:
-            return
-        inner = frame.site
 
 
 def _has_batch_statistics_only(layer: Handmade) -> bool:
@@ -154,102 +140,8 @@ def _told_inference(call: NormCall, trace: Trace) -> Iterator[tuple[Frame, Locat
         invoked, _ = invocation(frame, trace)
         for keyword in invoked.keywords if invoked is not None else ():
             is_false = isinstance(keyword.value, ast.Constant) and keyword.value.value is False
-            if is_false and is_phase_name(keyword.arg or "") and not _reads(frame.node, keyword.arg or ""):
+            if is_false and is_phase_name(keyword.arg or "") and not reads(frame.node, keyword.arg or ""):
                 yield frame, call.site
-
-
-def _own(call: NormCall, function: Frame) -> bool:
-    """Whether the constant is the function's own: a default, or a literal in it or in what it calls."""
-    if call.origin in (Origin.DEFAULT, Origin.NONE):
-        return True
-    site = call.phase.site if isinstance(call.phase, Const) else None
-    if site is None:
-        return False
-    for frame in call.context.frame.outwards():
-        if frame.node is not None:
-            whole = frame.locate(frame.node)
-            if (
-                whole.path == site.path
-                and whole.cell == site.cell
-                and whole.line <= site.line <= whole.end_line
-            ):
-                return True
-        if frame is function:
-            return False
-    return False
-
-
-def _has_twin(call: NormCall, function: Frame, trace: Trace) -> bool:
-    """Whether the function normalises instead, when a condition turns out otherwise, with a phase that is told."""
-    outcomes = dict(call.guards)
-    return bool(outcomes) and any(
-        not isinstance(other.phase, Const)
-        and any(outcomes.get(condition) is (not outcome) for condition, outcome in other.guards)
-        and any(frame.node is function.node for frame in other.context.frame.outwards())
-        for other in trace.of(NormCall)
-    )
-
-
-def _is_default(call: NormCall, function: Frame, parameter: ast.arg) -> bool:
-    """Whether the layer's phase is the default of this very parameter: then it did arrive."""
-    spec = function.node.args
-    optional = [*spec.posonlyargs, *spec.args]
-    pairs: list[tuple[ast.arg, ast.expr | None]] = [
-        *zip(optional[len(optional) - len(spec.defaults) :], spec.defaults, strict=True),
-        *zip(spec.kwonlyargs, spec.kw_defaults, strict=True),
-    ]
-    site = call.phase.site if isinstance(call.phase, Const) else None
-    return any(
-        default is not None and arg is parameter and function.locate(default) == site
-        for arg, default in pairs
-    )
-
-
-def _ignored(definition: Definition, frame: Frame, inner: Location) -> Iterator[ast.arg]:
-    """The phase parameters that do not matter for the call at ``inner``."""
-    spec = definition.args
-    parameters = [arg for arg in (*spec.posonlyargs, *spec.args, *spec.kwonlyargs) if is_phase_name(arg.arg)]
-    if len(parameters) != 1 or any(
-        isinstance(node, ast.Name) and node.id == "locals" for node in ast.walk(definition)
-    ):
-        return
-    name = parameters[0].arg
-    if _overwritten(definition, name) or _handed_elsewhere(definition, name, frame, inner):
-        yield parameters[0]
-
-
-def _reads(node: ast.AST, name: str) -> bool:
-    return any(isinstance(part, ast.Name) and part.id == name for part in ast.walk(node))
-
-
-def _overwritten(definition: Definition, name: str) -> bool:
-    """Whether the first statement that mentions the parameter gives it another value."""
-    for statement in definition.body:
-        if _reads(statement, name):
-            return (
-                isinstance(statement, ast.Assign)
-                and [target.id for target in statement.targets if isinstance(target, ast.Name)] == [name]
-                and not _reads(statement.value, name)
-            )
-    return False
-
-
-def _handed_elsewhere(definition: Definition, name: str, frame: Frame, inner: Location) -> bool:
-    """Whether every mention of the parameter is an argument of a call that has nothing to do with the layer."""
-    mentions = sum(
-        isinstance(node, ast.Name) and node.id == name for part in definition.body for node in ast.walk(part)
-    )
-    for node in (node for part in definition.body for node in ast.walk(part)):
-        if isinstance(node, ast.Call) and frame.locate(node) != inner:
-            called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-            if called not in _SCOPES:
-                mentions -= sum(
-                    isinstance(keyword.value, ast.Name)
-                    and keyword.value.id == name
-                    and is_phase_name(keyword.arg or "")
-                    for keyword in node.keywords
-                )
-    return mentions == 0
 
 
 def _fix(parameter: ast.arg, layers: list[tuple[NormCall, Frame]], trace: Trace) -> Fix:
@@ -284,10 +176,10 @@ _MODES = ("train", "training", "test", "eval", "infer", "valid", "predict")
 
 def _restored(call: NormCall, frame: Frame, name: str, trace: Trace) -> tuple[Edit, ...]:
     """The edit that takes out a statement in which the function throws its parameter away."""
-    if not _overwritten(frame.node, name):
+    if not overwritten(frame.node, name):
         return ()
     phase = call.phase.site if isinstance(call.phase, Const) else None
-    statement = next(part for part in frame.node.body if _reads(part, name))
+    statement = next(part for part in frame.node.body if reads(part, name))
     written = source(call.site, trace)
     if written is None or bound(name, frame.node) != 2 or frame.locate(statement.value) != phase:
         return ()

@@ -63,6 +63,7 @@ from collections.abc import Iterator
 
 from bnlint.dataflow import Const
 from bnlint.findings import Applicability, Finding, Fix, Group, Location, Step
+from bnlint.modes import is_registered
 from bnlint.phase import Verdict, evaluations, meant
 from bnlint.rule import Rule
 from bnlint.trace import Forward, ModeSwitch, NormCall, Origin, Run, Trace, Updates
@@ -114,7 +115,9 @@ class EvaluatedWithoutEvalMode(Rule):
 def _in_training_mode(forward: Forward, run: Run, trace: Trace) -> NormCall | None:
     """A layer that is certainly in training mode, if none of the model is in evaluation mode."""
     calls = [
-        call for call in forward.norms if call.origin is Origin.MODE and call.updates is Updates.IN_PLACE
+        call
+        for call in forward.norms
+        if call.origin is Origin.MODE and call.updates is Updates.IN_PLACE and is_registered(call, trace)
     ]
     modes = {call.training(run.world()) for call in calls}
     if (

@@ -13,7 +13,7 @@ layer that is stored, loaded and decayed for nothing.
 
 ## When it is not a bug
 
-- The norm has no offset (`center=False`), or the layer's output is used elsewhere as well.
+- The norm has no offset (`center=False`, `affine=False`), or the layer's output is used elsewhere as well.
 - The weights come from another program, which has the bias.
 
 ## Example
@@ -29,6 +29,8 @@ x = layers.BatchNormalization()(x)
 x = layers.Conv2D(64, 3, use_bias=False)(x)
 x = layers.BatchNormalization()(x)
 ```
+
+In PyTorch, `nn.Conv2d(32, 64, 3, bias=False)`.
 
 ## Fix safety
 
@@ -70,9 +72,10 @@ from bnlint.rule import Rule
 from bnlint.trace import Made, NormCall, Save, Trace, TrainStep
 
 _LOADS = ("load_weights", "set_weights", "load_model", "init_from_checkpoint", "warm_start_from")
-_APIS = ("keras.layers.", "tf.layers.", "tf.contrib.layers.")
-_KINDS = ("dense", "conv", "fully_connected")
-_NEITHER = ("lstm", "einsum")
+_TORCH = "torch.nn."
+_APIS = ("keras.layers.", "tf.layers.", "tf.contrib.layers.", _TORCH)
+_KINDS = ("dense", "conv", "fully_connected", "linear")
+_NEITHER = ("lstm", "einsum", "bilinear")
 
 
 class BiasBeforeNorm(Rule):
@@ -99,7 +102,7 @@ class BiasBeforeNorm(Rule):
                 Step(site, "this layer adds a bias"),
                 Step(norm.site, "and this one takes it away; nothing else gets the output"),
             ),
-            _fix(site, made),
+            _fix(site, made, norm.layer.framework == "pytorch"),
         )
 
 
@@ -129,7 +132,11 @@ def _has_plain_bias(node: Node) -> bool:
     ):
         return False
     arguments = made.arguments
-    if arguments.open or made.wrapper or "bias" in arguments.named:
+    if arguments.open or made.wrapper:
+        return False
+    if api.startswith(_TORCH):
+        return _is_true(arguments.value("bias"))
+    if "bias" in arguments.named:
         return False
     if api.startswith("tf.contrib."):
         plain = _is_none(arguments.value("activation_fn"), False) and _is_none(
@@ -137,9 +144,12 @@ def _has_plain_bias(node: Node) -> bool:
         )
         return plain and "biases_initializer" not in arguments.named
     biased = arguments.value("use_bias")
-    return _is_none(arguments.value("activation"), True) and (
-        biased is None or (isinstance(biased, Const) and biased.value is True)
-    )
+    return _is_none(arguments.value("activation"), True) and _is_true(biased)
+
+
+def _is_true(value: Value | None) -> bool:
+    """Whether a switch that is on by default is on."""
+    return value is None or (isinstance(value, Const) and value.value is True)
 
 
 def _is_none(value: Value | None, default: bool) -> bool:
@@ -154,9 +164,11 @@ def _norm_after(node: Node, trace: Trace) -> NormCall | None:
     if not isinstance(call, NormCall) or call.input is not node or call.layer.pretrained:
         return None
     arguments = call.layer.arguments
-    center = arguments.value("center")
-    if arguments.open or not (center is None or (isinstance(center, Const) and center.value is True)):
+    of_torch = call.layer.framework == "pytorch"
+    if arguments.open or not _is_true(arguments.value("affine" if of_torch else "center")):
         return None
+    if of_torch:
+        return call
     maps = layout(node)
     rank, channels = (maps.rank, maps.channels) if maps is not None else (2, 1)
     if maps is not None and channels is None:
@@ -172,11 +184,11 @@ def _says_axis(call: NormCall) -> bool:
     return given is not None and not (isinstance(given, Const) and given.value == -1)
 
 
-def _fix(site: Location, made: Made) -> Fix:
+def _fix(site: Location, made: Made, of_torch: bool) -> Fix:
     arguments = made.arguments
-    name, value = (
-        ("biases_initializer", "None") if "activation_fn" in arguments.named else ("use_bias", "False")
-    )
+    name, value = "bias" if of_torch else "use_bias", "False"
+    if "activation_fn" in arguments.named:
+        name, value = "biases_initializer", "None"
     given = arguments.site(name) if name in arguments.positional else None
     edit = SetKeyword(site, name, value) if given is None else ReplaceExpression(given, value)
     return Fix(Applicability.UNSAFE, f"make it with `{name}={value}`", (edit,))

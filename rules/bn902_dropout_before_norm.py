@@ -65,11 +65,12 @@ from bnlint.trace import Made, NormCall, Run, Trace, Updates
 _OF_KERAS = frozenset(
     f"keras.layers.{name}" for name in ("Dropout", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D")
 )
+_OF_TORCH = frozenset(f"torch.nn.Dropout{rank}" for rank in ("", "1d", "2d", "3d"))
 _WITH_PHASE = {"tf.layers.dropout": "training", "tf.contrib.layers.dropout": "is_training"}
 """Dropout that is told whether values are dropped, and by which parameter."""
 _WITHOUT_PHASE = "tf.nn.dropout"
 """Dropout that a rate of 0, or a probability of 1, turns off."""
-_LAYERS = ("dense", "conv", "fully_connected", "matmul", "xw_plus_b")
+_LAYERS = ("dense", "conv", "fully_connected", "matmul", "xw_plus_b", "torch.nn.linear")
 _ACTIVATIONS = frozenset(
     [
         f"keras.layers.{name}"
@@ -80,6 +81,11 @@ _ACTIVATIONS = frozenset(
         for name in ("relu", "relu6", "leaky_relu", "elu", "selu", "tanh", "sigmoid", "bias_add")
     ]
     + ["tf.tanh", "tf.sigmoid"]
+    + [
+        f"torch.nn.{name}"
+        for name in ("ReLU", "ReLU6", "LeakyReLU", "ELU", "GELU", "SiLU", "Tanh", "Sigmoid")
+    ]
+    + [f"torch.{module}{name}" for module in ("", "nn.functional.") for name in ("relu", "tanh", "sigmoid")]
 )
 _FARTHEST = 6
 """How many operations there may be in between."""
@@ -146,7 +152,7 @@ def _dropout(value: Value, trace: Trace) -> Node | None:
     for _ in range(_FARTHEST):
         if not isinstance(value, Node):
             return None
-        if value.op in (*_OF_KERAS, *_WITH_PHASE, _WITHOUT_PHASE):
+        if value.op in (*_OF_KERAS, *_OF_TORCH, *_WITH_PHASE, _WITHOUT_PHASE):
             return value if _drops(value, trace) else None
         weighted = value.op == Op.WEIGHTED and _is_linear(value)
         if not weighted and value.op not in _ACTIVATIONS and value.op != "add":
@@ -165,8 +171,8 @@ def _is_linear(node: Node) -> bool:
 
 def _drops(node: Node, trace: Trace) -> bool:
     """Whether values are certainly dropped at times, and not always."""
-    made: Made = node.attrs["made"]
-    if made.wrapper or made.arguments.open:
+    made: Made | None = node.attrs["made"]
+    if made is None or made.wrapper or made.arguments.open:
         return False
     if node.op == _WITHOUT_PHASE:
         rate = made.arguments.value("keep_prob") or made.arguments.value("rate")
@@ -177,7 +183,8 @@ def _drops(node: Node, trace: Trace) -> bool:
             return False
         rate = made.arguments.value("rate") or made.arguments.value("keep_prob")
         return rate is None or _is_rate(rate)
-    return _is_rate(made.arguments.value("rate") or made.arguments.value("p"))
+    rate = made.arguments.value("rate") or made.arguments.value("p")
+    return (rate is None and node.op in _OF_TORCH) or _is_rate(rate)
 
 
 def _is_rate(value: Value | None) -> bool:

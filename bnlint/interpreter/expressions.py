@@ -288,7 +288,7 @@ def _slice(machine: Machine, holder: Value, node: ast.Slice, whole: ast.expr, sc
         if isinstance(holder, Tuple):
             return Tuple(holder.items[where])
         if isinstance(holder, List):
-            return List(holder.items[where], holder.open)
+            return type(holder)(holder.items[where], holder.open)
         if isinstance(holder, Const) and isinstance(holder.value, str):
             return Const(holder.value[where])
     elif isinstance(holder, List | Tuple):

@@ -118,7 +118,7 @@ def _concatenate(left: Value, right: Value) -> Value | None:
         if len(left.items) + len(right.items) > MOST:
             return List((left.items + right.items)[:MOST], True)
     if isinstance(left, List) and isinstance(right, List | Tuple):
-        return List(left.items + right.items, left.open or (isinstance(right, List) and right.open))
+        return type(left)(left.items + right.items, left.open or (isinstance(right, List) and right.open))
     if isinstance(left, Tuple) and isinstance(right, Tuple):
         return Tuple(left.items + right.items)
     if isinstance(left, Tuple) and isinstance(right, List):

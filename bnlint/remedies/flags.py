@@ -16,6 +16,7 @@ PHASE_KEYWORDS = {
     "tf.layers.batch_normalization": "training",
     "tf.layers.BatchNormalization": "training",
     "tf.contrib.layers.batch_norm": "is_training",
+    "torch.nn.functional.batch_norm": "training",
 }
 """What the layers call the phase that is given to their call."""
 _TRAINS = "mode == {tf}.estimator.ModeKeys.TRAIN"
@@ -34,6 +35,15 @@ class Phase:
 def parameter_phase(frame: Frame, name: str) -> Phase:
     """The phase that a function has as a parameter."""
     return Phase(name, lambda written, node: written.sees(name, frame.node, node))
+
+
+def module_phase(call: NormCall) -> Phase | None:
+    """The mode of the module of PyTorch in whose ``forward`` a normalisation stands."""
+    frame = call.context.frame
+    names = [parameter.arg for parameter in parameters(frame.node)]
+    if not frame.function.endswith(".forward") or not names:
+        return None
+    return replace(parameter_phase(frame, names[0]), text=f"{names[0]}.training")
 
 
 def mode_phase(call: NormCall, trace: Trace) -> Phase | None:

@@ -123,6 +123,14 @@ def source(location: Location | None, trace: Trace) -> Source | None:
     return cache[path]
 
 
+def everything(trace: Trace) -> Iterator[Source]:
+    """The files of a program in which something happens."""
+    for path, tree in zip(trace.files, trace.trees, strict=False):
+        locate = _locators(trace).get(path)
+        if locate is not None:
+            yield _source(tree, locate)
+
+
 @functools.lru_cache(maxsize=64)
 def _source(tree: ast.AST, locate: Callable[[ast.AST], Location]) -> Source:
     """The programs of a project share most of their files."""

@@ -58,6 +58,10 @@ CASES: dict[str, tuple[Case, ...]] = {
     ),
     "BN108": (Case("bad_fit_of_a_model_of_blocks.py", on=(KERAS3,)),),
     "BN110": (Case("bad_contrib_decay_in_partial.py"), Case("bad_keras_torch_momentum.py", on=BOTH)),
+    "BN111": (
+        Case("bad_made_where_it_is_applied.py", twin="good_made_by_a_method_of_init.py", unseen=NO_TORCH),
+    ),
+    "BN112": (Case("bad_list_of_norms.py", unseen=NO_TORCH),),
     "BN113": (Case("bad_literal_in_call.py", twin="good_only_convolutions_frozen.py"),),
     "BN114": (Case("bad_zero_before_training.py", twin="good_phase_explicit_in_calls.py"),),
     "BN201": (
@@ -157,6 +161,7 @@ CASES: dict[str, tuple[Case, ...]] = {
             unseen="A run tells the formula of each layer, and that one is right.",
         ),
     ),
+    "BN904": (Case("bad_said_at_the_layer.py", unseen=NO_TORCH),),
     "BN903": (
         Case(
             "bad_mask_lost_in_convolution.py",

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from bnlint.dataflow import Choice, Const, Node, Value
+from bnlint.frameworks.pytorch.containers import ModuleDict, ModuleList
 from bnlint.interpreter.machine import Machine
 from bnlint.interpreter.values import (
-    TRUE,
     ApiObject,
     Call,
     Dict,
@@ -51,9 +51,12 @@ def calling(machine: Machine, target: Value, call: Call) -> Iterator[Forward]:
 
 def finished(machine: Machine, forward: Forward, output: Value) -> Value:
     """Note a call that has come to its end."""
+    from bnlint.frameworks.pytorch.registration import note
+
     if active(machine) is None and forward.norms:
         forward.output = output
         machine.emit(forward)
+        note(machine, forward)
         fetches = contents((output,))
         run = Run(
             forward.context, machine.tick(), "torch call", fetches, target=forward.target, forward=forward
@@ -131,16 +134,17 @@ def is_module(value: Value) -> bool:
 
 
 def children(module: Value) -> Iterator[Module]:
-    """The modules directly inside one; those in plain lists are taken for registered, too."""
+    """The modules directly inside one: a project's own module has none of those in its plain lists."""
     pending: list[object] = list(module.slots.values()) if isinstance(module, ApiObject | Instance) else []
+    plain = isinstance(module, ApiObject)
     while pending:
         value = pending.pop(0)
         if isinstance(value, ApiObject | Instance):
             if is_module(value):
                 yield value
-        elif isinstance(value, List | Tuple):
+        elif isinstance(value, ModuleList) or (plain and isinstance(value, List | Tuple)):
             pending.extend(value.items)
-        elif isinstance(value, Dict):
+        elif isinstance(value, ModuleDict) or (plain and isinstance(value, Dict)):
             pending.extend(entry for _, entry, _ in value.entries())
         elif isinstance(value, Choice):
             pending.extend(option for _, option in value.options)
@@ -158,7 +162,27 @@ def parts_of(module: Value, most: int = 600) -> list[Module]:
     return list(found)
 
 
+class Mode(Const):
+    """The mode of a module: known now, but not a constant of the program."""
+
+    __slots__ = ()
+
+
+def as_mode(value: Value) -> Value:
+    """A phase that becomes the mode of a module, which remains told from a constant."""
+    if isinstance(value, Choice):
+        return Choice(tuple((guards, as_mode(option)) for guards, option in value.options))
+    return Mode(value.value) if isinstance(value, Const) else value
+
+
+def is_mode(phase: Value) -> bool:
+    """Whether a phase is the mode of a module."""
+    if isinstance(phase, Choice):
+        return all(is_mode(option) for _, option in phase.options)
+    return isinstance(phase, Mode)
+
+
 def mode_of(module: Value) -> Value:
     """The mode of a module: training, unless it was switched."""
     found = module.slots.get("training") if isinstance(module, ApiObject | Instance) else None
-    return found if isinstance(found, Value) else TRUE
+    return found if isinstance(found, Value) else Mode(True)

@@ -7,6 +7,8 @@ from collections.abc import Callable
 
 from bnlint.dataflow import Const, Op, Unknown, Value
 from bnlint.frameworks.pytorch import calling, parameters
+from bnlint.frameworks.pytorch.containers import ModuleList
+from bnlint.frameworks.pytorch.layers import made_with
 from bnlint.frameworks.pytorch.table import HANDLERS, PROPERTIES
 from bnlint.frameworks.tensorflow1.state import make_variable
 from bnlint.interpreter.containers import item
@@ -67,7 +69,7 @@ def _switch(machine: Machine, call: Call, mode: Value) -> Value:
 
 
 def _set_mode(machine: Machine, holder: calling.Module, switch: ModeSwitch, depth: int) -> None:
-    machine.store.write(holder, "training", switch.training)
+    machine.store.write(holder, "training", calling.as_mode(switch.training))
     switch.parts[holder] = None
     machine.spend()
     for child in calling.children(holder) if depth < 30 else ():
@@ -92,7 +94,7 @@ def _assign_mode(machine: Machine, call: Call) -> Value:
                 {holder: None},
             )
         )
-        machine.store.write(holder, "training", mode)
+        machine.store.write(holder, "training", calling.as_mode(mode))
     return NONE
 
 
@@ -173,7 +175,7 @@ def _sequential(machine: Machine, call: Call) -> ApiObject:
     made = ApiObject("torch.nn.Sequential", call.site)
     given = machine.settle(call.args[0]) if len(call.args) == 1 else None
     items = [value for _, value, _ in given.entries()] if isinstance(given, Dict) else list(call.args)
-    made.slots["layers"] = List(items, call.open or bool(call.rest))
+    made.slots["layers"] = ModuleList(items, call.open or bool(call.rest))
     return made
 
 
@@ -192,7 +194,7 @@ def _layers(holder: Value | None) -> List | None:
     if isinstance(found, List):
         return found
     inside = list(calling.children(holder)) if isinstance(holder, Instance) else []
-    return List(inside) if inside else None
+    return ModuleList(inside) if inside else None
 
 
 def _sequence_item(machine: Machine, call: Call) -> Value:
@@ -227,18 +229,6 @@ def _call_sequential(machine: Machine, call: Call) -> Value:
     return calling.finished(machine, forward, value)
 
 
-def _module_list(machine: Machine, call: Call) -> Value:
-    given = machine.settle(call.get(0, "modules") or NONE)
-    if isinstance(given, List | Tuple):
-        return List(given.items, isinstance(given, List) and given.open)
-    return List((), open=bool(call.values()))
-
-
-def _module_dict(machine: Machine, call: Call) -> Value:
-    given = machine.settle(call.get(0, "modules") or NONE)
-    return given if isinstance(given, Dict) else Dict(open=bool(call.values()))
-
-
 def _wrapper(machine: Machine, call: Call) -> Value:
     made = ApiObject("torch.nn.DataParallel", call.site)
     made.slots["module"] = call.get(0, "module") or Unknown("module")
@@ -261,6 +251,7 @@ def _wrapped(machine: Machine, call: Call) -> Value:
 def _layer(machine: Machine, call: Call) -> Value:
     made = ApiObject(call.name, call.site)
     made.slots["given"] = dict(call.kwargs)
+    made.slots["made"] = made_with(call)
     return made
 
 
@@ -273,7 +264,10 @@ def _call_weighted(machine: Machine, call: Call) -> Value:
     if weights is None:
         weights = holder.slots["weights node"] = make_variable(machine, None, holder.site, shared=False)
     inputs = (*contents(call.values()), weights)
-    return machine.node(Op.WEIGHTED, inputs, call.site, weights=(weights,), api=call.name, layer=holder)
+    made = holder.slots.get("made")
+    return machine.node(
+        Op.WEIGHTED, inputs, call.site, weights=(weights,), api=call.name, layer=holder, made=made
+    )
 
 
 def call_layer(machine: Machine, call: Call) -> Value:
@@ -282,7 +276,8 @@ def call_layer(machine: Machine, call: Call) -> Value:
     if isinstance(holder, Instance) and calling.own_forward(holder):
         return calling.call_own(machine, call)
     kind = holder.kind if isinstance(holder, ApiObject) else "torch.nn.Module"
-    return machine.node(kind, contents(call.values()), call.site, layer=holder)
+    made = holder.slots.get("made") if isinstance(holder, ApiObject) else None
+    return machine.node(kind, contents(call.values()), call.site, layer=holder, made=made)
 
 
 _METHODS = {
@@ -337,8 +332,6 @@ HANDLERS.update(
         "torch.nn.Sequential.append": _append,
         "torch.nn.Sequential.__call__": _call_sequential,
         "torch.nn.Sequential.forward": _call_sequential,
-        "torch.nn.ModuleList": _module_list,
-        "torch.nn.ModuleDict": _module_dict,
         "torch.nn.DataParallel": _wrapper,
         "torch.nn.parallel.DataParallel": _wrapper,
         "torch.nn.parallel.DistributedDataParallel": _wrapper,

@@ -37,6 +37,12 @@ _FUNCTION = Signature(
         ("eps", 1e-5),
     )
 )
+_NATIVE = Signature(
+    tuple(
+        (name, REQUIRED)
+        for name in "input weight bias running_mean running_var training momentum eps cudnn_enabled".split()
+    )
+)
 """Read off torch 2.13."""
 SIGNATURES = {
     **{f"torch.nn.BatchNorm{rank}d": _MODULE for rank in (1, 2, 3)},
@@ -98,9 +104,10 @@ def _call(machine: Machine, call: Call) -> Value:
 
 def _function(machine: Machine, call: Call) -> Value:
     """``F.batch_norm``: it infers unless it is told to train."""
-    bound = _FUNCTION.bind(call)
+    signature = _NATIVE if call.name == "torch.batch_norm" else _FUNCTION
+    bound = signature.bind(call)
     given = "training" in bound.named
-    phase = machine.settle(_FUNCTION.value(bound, "training"))
+    phase = machine.settle(signature.value(bound, "training"))
     mean = machine.settle(bound.value("running_mean") or Unknown("running_mean"))
     keeps = not (isinstance(mean, Const) and mean.value is None)
     layer = NormLayer(
@@ -108,8 +115,8 @@ def _function(machine: Machine, call: Call) -> Value:
     )
     machine.emit(layer)
     updates = Updates.IN_PLACE if keeps else Updates.NONE
-    origin = Origin.ARGUMENT if given else Origin.DEFAULT
-    value = _FUNCTION.value(bound, "input")
+    origin = Origin.MODE if calling.is_mode(phase) else Origin.ARGUMENT if given else Origin.DEFAULT
+    value = signature.value(bound, "input")
     output = apply_norm(machine, layer, value, phase, origin, updates, bound, call.site)
     outer = calling.active(machine)
     if outer is not None:
