@@ -162,6 +162,10 @@ class NormCall(Event):
     """The call of a model, or of a layer on its own, in which it happens, where a call hands the phase down."""
     told: Value | None = None
     """The phase that it is given, where a frozen layer does not heed it."""
+    dtype: Value | None = None
+    """The type that the layer's numbers were given (``float16``); None if they were given none."""
+    single: bool = False
+    """Whether an example certainly has one value for each channel, as vectors and pooled maps have."""
 
     def training(self, world: World) -> bool | None:
         """Whether it normalises with batch statistics in a world; None when not known."""

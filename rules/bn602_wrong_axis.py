@@ -2,20 +2,24 @@
 
 ## What it does
 
-Reports a layer whose `axis` is not where the convolution before it puts the channels: the default, -1, after one
-with `data_format="channels_first"`, or `axis=1` after one with the channels last.
+Reports a layer whose `axis` is not where the convolution before it puts the channels: the default, -1, after one with
+`data_format="channels_first"`, or `axis=1` after one with the channels last. With PyTorch, reports `BatchNorm1d` of
+the outputs of a recurrent layer if its `num_features` is not the size of that layer: it normalises the second axis.
 
 ## Why it is bad
 
 The layer takes the last or the first positional axis for the channels. Every column or row of the maps gets a mean,
 a variance, a scale and an offset of its own, and the channels are mixed. The weights have the length of the picture's
-width and not the number of channels, so the network is tied to one size of picture. Nothing fails.
+width and not the number of channels, so the network is tied to one size of picture. Nothing fails. Sequences of
+PyTorch's recurrent layers have their features last: with `num_features` set to the number of steps, so that the error
+goes away, each step is normalised instead.
 
 ## When it is not a bug
 
 - The maps are flattened, pooled to a vector, permuted or passed through a dense layer in between.
 - `axis` follows from `keras.backend.image_data_format()`.
 - Statistics for each frequency of a spectrogram, as audio networks take them of their input.
+- The last step alone (`outputs[:, -1]`), or sequences that are transposed before.
 
 ## Example
 
@@ -30,10 +34,13 @@ x = layers.BatchNormalization()(x)
 x = layers.BatchNormalization(axis=1)(x)
 ```
 
+With PyTorch: `norm(outputs.transpose(1, 2)).transpose(1, 2)`, and `num_features` is the size of the layer.
+
 ## Fix safety
 
 The fix says the right axis. It changes the shapes of the layer's weights, so that checkpoints of the old network
-cannot be loaded; it is unsafe. A layer that is also used where its axis is right is left to the author.
+cannot be loaded; it is unsafe. A layer that is also used where its axis is right is left to the author. For PyTorch
+the fix is shown.
 
 ## Confirmed by
 
@@ -45,12 +52,14 @@ cannot be loaded; it is unsafe. A layer that is also used where its axis is righ
 Where a layer of Keras does not say its format, it comes from a file of the user's, `keras.json`. Such a convolution
 counts as one with the channels last only where the shape of the network's input shows it. Spectrograms that are
 normalised for each frequency after a convolution look like the bug. A run sees only layers of Keras whose input a
-convolution makes directly.
+convolution makes directly. Where as many steps as features make PyTorch normalise the wrong axis in silence, the rule
+is silent, too.
 
 ## References
 
 - Ioffe and Szegedy, Batch Normalization, 2015, section 3.2.
 - Keras: `BatchNormalization`, argument `axis`.
+- https://github.com/xieyulai/LSTM-for-Human-Activity-Recognition-using-2D-Pose_Pytorch/issues/2
 """
 
 from __future__ import annotations
@@ -58,6 +67,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from bnlint.dataflow import Const
 from bnlint.findings import (
     Applicability,
     Edit,
@@ -71,10 +81,13 @@ from bnlint.findings import (
 )
 from bnlint.layout import Layout, axis_parameter, layout, normalised_axis
 from bnlint.rule import Rule
+from bnlint.sequences import Sequences, sequences
 from bnlint.trace import Argument, NormCall, Trace
 
 if TYPE_CHECKING:
     from bnlint.runtime.observed import Observed
+
+_TRANSPOSE = "normalise `x.transpose(1, 2)`, and give the layer the number of features"
 
 
 class WrongAxis(Rule):
@@ -95,6 +108,14 @@ class WrongAxis(Rule):
             if call.layer.site not in seen:
                 seen.add(call.layer.site)
                 yield self._finding(call, found, _fix(call, found, call.layer.site not in right))
+        for call in trace.of(NormCall):
+            steps = sequences(call.input) if call.layer.api == "torch.nn.BatchNorm1d" else None
+            size = call.layer.arguments.value("num_features")
+            if steps is None or not isinstance(size, Const) or type(size.value) is not int:
+                continue
+            if size.value != steps.features and call.layer.site not in seen:
+                seen.add(call.layer.site)
+                yield self._of_steps(call, steps)
 
     def confirm(self, observed: Observed) -> Iterator[Finding]:
         """Report each place once."""
@@ -117,6 +138,22 @@ class WrongAxis(Rule):
                 f"in axis {layer.channels_in[0]}",
                 (Step(site, f"normalised with {layer.channels:,} means"),),
             )
+
+    def _of_steps(self, call: NormCall, found: Sequences) -> Finding:
+        axis = "steps" if found.batch_first else "examples"
+        return self.finding(
+            call.layer.site,
+            f"the features come last and the layer normalises the axis after the first: each of the {axis} gets "
+            "statistics of its own instead of each feature",
+            (
+                Step(found.layer.site, f"this layer gives {found.features} features, in the last axis"),
+                Step(
+                    call.layer.arguments.site("num_features") or call.layer.site, "this is not their number"
+                ),
+                Step(call.site, "normalised here, without being transposed"),
+            ),
+            Fix(Applicability.DISPLAY, _TRANSPOSE),
+        )
 
     def _finding(self, call: NormCall, found: Layout, fix: Fix) -> Finding:
         first = found.channels == 1

@@ -4,12 +4,14 @@
 
 Reports batch normalisation of Keras that is built in the scope of a strategy for several replicas
 (`MirroredStrategy`, `TPUStrategy`, …) and trained there without being synchronised. It is reported once for each
-program.
+program. With PyTorch, reports a model that `DistributedDataParallel` or `DataParallel` trains on batches of 8 or
+fewer for each device.
 
 ## Why it is bad
 
 A batch of 32 over 8 replicas is normalised in eight groups of 4: the statistics are noisier than the batch size
-suggests, and the result depends on the number of devices. The moving statistics are the average of the replicas'.
+suggests, and the result depends on the number of devices. With Keras the moving statistics are the average of the
+replicas'; with PyTorch they are those of the first one alone, and what the others saw is overwritten.
 
 ## When it is not a bug
 
@@ -31,11 +33,13 @@ with tf.distribute.MirroredStrategy().scope():
     model = keras.Sequential([Dense(64), BatchNormalization(synchronized=True), Dense(10)])
 ```
 
+With PyTorch, `nn.SyncBatchNorm.convert_sync_batchnorm(model)` comes before `DistributedDataParallel`.
+
 ## Fix safety
 
 The fix gives every such layer `synchronized=True`. It is unsafe: training becomes another one, and slower. It is only
 shown where a layer is not written as a call of its own, and where the program may be for a Keras before 2.12, which
-has `tf.keras.layers.experimental.SyncBatchNormalization` instead.
+has `tf.keras.layers.experimental.SyncBatchNormalization` instead. For PyTorch it is shown.
 
 ## Confirmed by
 
@@ -44,12 +48,14 @@ Nothing: a program is observed as it runs here, and here may be only one device.
 ## Known limits
 
 How many replicas there are, and how many examples each gets, is not known. Of the strategies only those of
-TensorFlow 2 with Keras are known; the towers of TensorFlow 1 are not looked at.
+TensorFlow 2 with Keras are known; the towers of TensorFlow 1 are not looked at. With PyTorch, the size of the batches
+must stand in the program.
 
 ## References
 
 - https://github.com/tensorflow/tensorflow/issues/7439
 - https://github.com/tensorflow/tensorflow/issues/18222
+- https://github.com/pytorch/pytorch/issues/2584
 - Keras: `BatchNormalization`, the argument `synchronized`.
 """
 
@@ -59,7 +65,9 @@ import ast
 import re
 from collections.abc import Iterator
 
+from bnlint.batches import batch_size
 from bnlint.dataflow import World
+from bnlint.eager import Replicate
 from bnlint.findings import Applicability, Edit, Finding, Fix, Group, SetKeyword, Step
 from bnlint.remedies.written import source
 from bnlint.rule import Rule
@@ -67,6 +75,10 @@ from bnlint.runs import executions, optimized, training_runs
 from bnlint.trace import NormCall, NormLayer, Run, Trace, Updates
 
 _SYNCHRONISED_SINCE = (2, 12)
+_FEW = 8
+_CONVERT = (
+    "convert the layers with `nn.SyncBatchNorm.convert_sync_batchnorm`, and use `DistributedDataParallel`"
+)
 
 
 class ReplicasWithoutSync(Rule):
@@ -79,6 +91,35 @@ class ReplicasWithoutSync(Rule):
 
     def check(self, trace: Trace) -> Iterator[Finding]:
         """Report each program once, at the first layer."""
+        yield from self._keras(trace)
+        yield from self._pytorch(trace)
+
+    def _pytorch(self, trace: Trace) -> Iterator[Finding]:
+        trained = [call for call in trace.of(NormCall) if _is_trained(call, trace)]
+        for wrapped in trace.of(Replicate):
+            for call in trained:
+                found = (
+                    batch_size(call, trace)
+                    if call.layer in wrapped.alone and call.order > wrapped.order
+                    else None
+                )
+                if found is not None and found[0] // (wrapped.devices or 1) <= _FEW:
+                    share = max(found[0] // (wrapped.devices or 1), 1)
+                    name = wrapped.api.rpartition(".")[2]
+                    yield self.finding(
+                        wrapped.site,
+                        f"under `{name}` each replica normalises with the statistics of its own share of the batch, "
+                        f"{share} example{'s' * (share > 1)} or fewer",
+                        (
+                            Step(call.layer.site, "this layer is not synchronised"),
+                            Step(found[1].site, f"a batch has {found[0]} here"),
+                            Step(wrapped.site, "trained on several devices from here on"),
+                        ),
+                        Fix(Applicability.DISPLAY, _CONVERT),
+                    )
+                    return
+
+    def _keras(self, trace: Trace) -> Iterator[Finding]:
         calls = [call for call in trace.of(NormCall) if _is_alone(call.layer) and _is_trained(call, trace)]
         layers = list(dict.fromkeys(call.layer for call in calls))
         if not layers:

@@ -20,6 +20,8 @@ DEPTH = 60
 """Calls inside calls."""
 RECURSIONS = 5
 """Calls of one function inside itself, when it counts down; otherwise what it does the second time is not known."""
+TREE = 12
+"""The same for a function that goes down a tree of objects."""
 
 
 def allowance(most: int, spent: int) -> int:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from bnlint.dataflow import Choice, Const, Frame, Node, Unknown, Value
 from bnlint.findings import Location
-from bnlint.interpreter.activation import DEPTH, RECURSIONS, Activation, Signal
+from bnlint.interpreter.activation import DEPTH, RECURSIONS, TREE, Activation, Signal
 from bnlint.interpreter.names import names_in
 from bnlint.interpreter.store import choice
 from bnlint.interpreter.values import (
@@ -185,7 +185,9 @@ def _fill_fields(machine: Machine, instance: Instance, cls: ClassValue, made: Ca
 def _run(machine: Machine, function: Function, made: Call) -> Value:
     node = function.node
     running = machine.running.get(node, 0)
-    if running and (running >= RECURSIONS or not _counts_down(made)):
+    deeper = _goes_down(machine, node, made)
+    most = TREE if deeper else RECURSIONS
+    if running and (running >= most or not (deeper or _counts_down(made))):
         return call_unknown(machine, Unknown(function.name), made)
     if machine.depth >= DEPTH or _computes_data(machine, function, made):
         return call_unknown(machine, Unknown(function.name), made)
@@ -222,6 +224,17 @@ def _counts_down(made: Call) -> bool:
         or isinstance(value, Tuple)
         or (isinstance(value, List) and not value.open)
         for value in made.values()
+    )
+
+
+def _goes_down(machine: Machine, node: ast.AST, made: Call) -> bool:
+    """Whether a function calls itself with another object than the one that it was given: a part of it, perhaps."""
+    scope = machine.activation.scope
+    if scope.frame.node is not node or not made.args or not isinstance(node, ast.FunctionDef):
+        return False
+    first, given = made.args[0], node.args.args[:1]
+    return isinstance(first, Instance | ApiObject) and any(
+        scope.slots.get(parameter.arg) is not first for parameter in given
     )
 
 

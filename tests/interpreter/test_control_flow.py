@@ -58,6 +58,12 @@ BRANCHES = {
     "conditional expression and call": ("norm((1 if c.a else 2) + 1)", [{2, 3}]),
     "side effect behind or": ("a = [1]\nc.a or a.append(2)\nnorm(len(a) == 1)", ["<equal>"]),
     "side effect behind a known or": ("a = [1]\nTrue or a.append(2)\nnorm(a)", [[1]]),
+    "down a tree of objects": (
+        "class A:\n    def __init__(self, *parts): self.parts = parts\n"
+        "def f(a):\n    a.seen = 1\n    for part in a.parts: f(part)\n"
+        "leaf = A()\nf(A(A(leaf)))\nnorm(leaf.seen)", [1],
+    ),
+    "round and round one object": ("class A: p = 0\na = A()\ndef f(a):\n    a.p = 1\n    f(a)\nf(a)\nnorm(a.p)", [1]),
     "is None of what is known": ("def f(t=None): norm(t is not None)\nf(); f(1); f(x)", [False, True, True]),
 }  # fmt: skip
 

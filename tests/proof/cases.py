@@ -119,6 +119,7 @@ CASES: dict[str, tuple[Case, ...]] = {
     ),
     "BN603": (Case("bad_conv_axis_zero.py", twin="good_axes_by_rank.py"),),
     "BN604": (Case("bad_fused_op_order.py"),),
+    "BN605": (Case("bad_torch_to_bfloat16.py", twin="good_torch_autocast.py", unseen=NO_TORCH),),
     "BN606": (
         Case("bad_is_training_to_tf_layers.py", ends=1),
         Case("bad_keras_is_training_in_call.py", ends=1, on=(KERAS2,)),
@@ -132,6 +133,13 @@ CASES: dict[str, tuple[Case, ...]] = {
             on=BOTH,
         ),
     ),
+    "BN701": (
+        Case(
+            "bad_torch_layer_added_later.py",
+            twin="good_torch_result_is_used.py",
+            unseen="A run is observed on the devices that are there, and that may be only one.",
+        ),
+    ),
     "BN702": (
         Case(
             "bad_mirrored_fit.py",
@@ -139,6 +147,18 @@ CASES: dict[str, tuple[Case, ...]] = {
             unseen="A run is observed on the devices that are there, and that may be only one.",
             on=BOTH,
         ),
+    ),
+    "BN703": (
+        Case(
+            "bad_torch_vectors_one_by_one.py",
+            twin="good_torch_evaluated_one_by_one.py",
+            unseen="The program ends with an error before there is anything to see.",
+        ),
+    ),
+    "BN704": (Case("bad_torch_segments.py", twin="good_torch_momentum_for_two.py", unseen=NO_TORCH),),
+    "BN705": (Case("bad_torch_r1.py", twin="good_torch_instance_norm.py", unseen=NO_TORCH),),
+    "BN707": (
+        Case("bad_torch_step_every_so_often.py", twin="good_torch_step_for_each_batch.py", unseen=NO_TORCH),
     ),
     "BN801": (
         Case("bad_freeze_graph_tool.py", twin="good_phase_defaults_to_inference.py"),

@@ -5,20 +5,41 @@ from __future__ import annotations
 from bnlint.dataflow import Value
 from bnlint.frameworks.library import Framework
 from bnlint.frameworks.pytorch import (
+    checkpointing,
     containers,
+    data,
+    exports,
+    gradients,
     layers,
     library,
     modules,
     norms,
     optimizers,
     parameters,
+    recurrent,
+    replicas,
     training,
 )
 from bnlint.frameworks.pytorch.table import HANDLERS, PROPERTIES
 from bnlint.interpreter.machine import Machine
 from bnlint.interpreter.values import ApiObject, ApiRef, Call, Instance, Tuple, contents
 
-_PARTS = (containers, layers, library, modules, norms, optimizers, parameters, training)
+_PARTS = (
+    checkpointing,
+    containers,
+    data,
+    exports,
+    gradients,
+    layers,
+    library,
+    modules,
+    norms,
+    optimizers,
+    parameters,
+    recurrent,
+    replicas,
+    training,
+)
 """What fills the table: these parts do so when they are imported."""
 _NO_TENSORS = ("torch.utils.", "torch.optim.", "torch.cuda.", "torch.distributed.", "torchvision.transforms.",
                "torchvision.datasets.", "torch.backends.", "torch.manual_seed")  # fmt: skip

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 
 from bnlint.dataflow import Const, Op, Unknown, Value
-from bnlint.frameworks.pytorch import calling, parameters
+from bnlint.frameworks.pytorch import calling, parameters, precision
 from bnlint.frameworks.pytorch.containers import ModuleList
 from bnlint.frameworks.pytorch.layers import made_with
 from bnlint.frameworks.pytorch.table import HANDLERS, PROPERTIES
@@ -229,18 +229,6 @@ def _call_sequential(machine: Machine, call: Call) -> Value:
     return calling.finished(machine, forward, value)
 
 
-def _wrapper(machine: Machine, call: Call) -> Value:
-    made = ApiObject("torch.nn.DataParallel", call.site)
-    made.slots["module"] = call.get(0, "module") or Unknown("module")
-    return made
-
-
-def _call_wrapper(machine: Machine, call: Call) -> Value:
-    holder = call.receiver
-    module = holder.slots.get("module") if isinstance(holder, ApiObject) else None
-    return machine.call(module or Unknown("module"), call.args, call.kwargs, call.site)
-
-
 def _wrapped(machine: Machine, call: Call) -> Value:
     return call.args[0] if call.args else Unknown("module")
 
@@ -248,14 +236,16 @@ def _wrapped(machine: Machine, call: Call) -> Value:
 # -- other layers ------------------------------------------------------------------------------------
 
 
-def _layer(machine: Machine, call: Call) -> Value:
+def make_layer(machine: Machine, call: Call) -> Value:
+    """A layer that has no mode."""
     made = ApiObject(call.name, call.site)
     made.slots["given"] = dict(call.kwargs)
     made.slots["made"] = made_with(call)
     return made
 
 
-def _call_weighted(machine: Machine, call: Call) -> Value:
+def call_weighted(machine: Machine, call: Call) -> Value:
+    """A layer that multiplies by weights."""
     holder = call.receiver
     if isinstance(holder, Instance) and calling.own_forward(holder):
         return calling.call_own(machine, call)
@@ -292,7 +282,7 @@ _METHODS = {
     "named_modules": _named_modules,
     "named_children": _named_modules,
     **dict.fromkeys(
-        ("cuda", "to", "cpu", "float", "half", "double", "type", "share_memory"),
+        ("cuda", "cpu", "share_memory"),
         _itself,
     ),
 }
@@ -305,11 +295,12 @@ def methods(kind: str) -> None:
     PROPERTIES[f"{kind}.training"] = _training
     HANDLERS[f"{kind}.training="] = _assign_mode
     parameters.methods(kind)
+    precision.methods(kind)
 
 
 for _name in _WEIGHTED:
-    HANDLERS[f"torch.nn.{_name}"] = _layer
-    HANDLERS[f"torch.nn.{_name}.__call__"] = _call_weighted
+    HANDLERS[f"torch.nn.{_name}"] = make_layer
+    HANDLERS[f"torch.nn.{_name}.__call__"] = call_weighted
     methods(f"torch.nn.{_name}")
 for _name in (
     "Module",
@@ -332,12 +323,7 @@ HANDLERS.update(
         "torch.nn.Sequential.append": _append,
         "torch.nn.Sequential.__call__": _call_sequential,
         "torch.nn.Sequential.forward": _call_sequential,
-        "torch.nn.DataParallel": _wrapper,
-        "torch.nn.parallel.DataParallel": _wrapper,
-        "torch.nn.parallel.DistributedDataParallel": _wrapper,
-        "torch.nn.DataParallel.__call__": _call_wrapper,
         "torch.compile": _wrapped,
         "torch.jit.script": _wrapped,
-        "torch.nn.SyncBatchNorm.convert_sync_batchnorm": _wrapped,
     }
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bnlint.dataflow import Const, Unknown, Value
-from bnlint.frameworks.pytorch import calling
+from bnlint.frameworks.pytorch import calling, precision, shapes
 from bnlint.frameworks.pytorch.table import HANDLERS
 from bnlint.frameworks.tensorflow1.norms import apply_norm
 from bnlint.frameworks.tensorflow1.signatures import REQUIRED, Signature
@@ -98,6 +98,8 @@ def _call(machine: Machine, call: Call) -> Value:
         output = apply_norm(machine, layer, value, phase, Origin.MODE, updates, arguments, call.site)
         norm = output.attrs["call"]
         norm.forward = forward
+        norm.dtype = precision.dtype_of(machine, holder)
+        norm.single = shapes.is_single(value)
         forward.norms.append(norm)
     return calling.finished(machine, forward, output)
 

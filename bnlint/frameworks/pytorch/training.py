@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ast
-
 from bnlint.dataflow import Node, Unknown, Value
 from bnlint.frameworks.pytorch.table import HANDLERS
 from bnlint.interpreter.machine import Machine
@@ -40,25 +38,12 @@ def _without_gradients(machine: Machine, call: Call) -> Value:
     return made
 
 
-def _loader(machine: Machine, call: Call) -> Value:
-    """Batches of data, called as the program calls them."""
-    scope = machine.activation.scope
-    source = scope.module.source
-    for node in ast.walk(source.tree):
-        if isinstance(node, ast.Assign) and source.location(node.value) == call.site:
-            target = node.targets[0]
-            name = target.attr if isinstance(target, ast.Attribute) else getattr(target, "id", "")
-            return Unknown(name, contents(call.values()))
-    return machine.unknown("loader", *call.values())
-
-
 def _variable(machine: Machine, call: Call) -> Value:
     """``Variable(x)`` of old programs is x."""
     return call.get(0, "data") or Unknown("variable")
 
 
 HANDLERS["torch.autograd.Variable"] = HANDLERS["torch.tensor"] = HANDLERS["torch.as_tensor"] = _variable
-HANDLERS["torch.utils.data.DataLoader"] = _loader
 HANDLERS["Tensor.backward"] = HANDLERS["Unknown.backward"] = _backward
 for _name in ("no_grad", "inference_mode", "autograd.no_grad"):
     HANDLERS[f"torch.{_name}"] = _without_gradients
