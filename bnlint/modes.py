@@ -6,7 +6,19 @@ from collections.abc import Iterator, Mapping
 
 from bnlint.dataflow import Const, Value
 from bnlint.forwards import learned_from
-from bnlint.trace import Event, Forward, ModeSwitch, NormCall, Origin, Trace, TrainStep, Unregistered
+from bnlint.trace import (
+    Event,
+    Forward,
+    IdleSwitch,
+    ModeSwitch,
+    NormCall,
+    NormLayer,
+    Origin,
+    OwnSwitch,
+    Trace,
+    TrainStep,
+    Unregistered,
+)
 
 
 def switches(call: NormCall, before: Event, trace: Trace) -> list[ModeSwitch]:
@@ -68,3 +80,35 @@ def trained_in_training_mode(trace: Trace) -> Iterator[tuple[Forward, TrainStep,
 def _same_round(forward: Forward, step: TrainStep) -> bool:
     one, other = forward.context, step.context
     return one.frame is other.frame and one.loops == other.loops and bool(one.loops)
+
+
+def norm_modules(trace: Trace) -> set[Value]:
+    """The modules that are normalisations."""
+    found: set[Value] | None = trace.facts.get("norm modules")
+    if found is None:
+        owners = (layer.owner for layer in trace.of(NormLayer))
+        found = trace.facts["norm modules"] = {owner for owner in owners if owner is not None}
+    return found
+
+
+def idle_switch(call: NormCall, forward: Forward, training: bool, trace: Trace) -> IdleSwitch | None:
+    """What is written before the call of a model to put a layer into a mode, and does not do so."""
+    last: Event | None = None
+    for event in trace.events:
+        if isinstance(event, ModeSwitch | IdleSwitch) and event.order < forward.order:
+            if call.layer.owner in event.parts:
+                last = event
+    return last if isinstance(last, IdleSwitch) and last.training is training else None
+
+
+def not_passed_on(switch: OwnSwitch, trace: Trace) -> bool:
+    """Whether ``eval()`` leaves all layers of a model in training mode, and nobody said that it should."""
+    norms = norm_modules(trace)
+    return switch.switched and bool(norms & switch.left.keys()) and not norms & switch.reached.keys()
+
+
+def held_in_training(call: NormCall, trace: Trace) -> bool:
+    """Whether ``eval()`` of some model does not reach a layer, because a class has another one."""
+    return any(
+        call.layer.owner in switch.left and not_passed_on(switch, trace) for switch in trace.of(OwnSwitch)
+    )

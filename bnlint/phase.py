@@ -96,6 +96,7 @@ def _verdict(run: Run, trace: Trace) -> Verdict:
         or in_test_function(run)
         or on_made_up_data(run.forward)
         or inside_a_model(run.forward)
+        or any(frame.node in trace.hooks for frame in run.context.frame.outwards())
     ):
         return Verdict(Role.UNKNOWN)
     for node in execution.nodes:

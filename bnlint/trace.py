@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 import enum
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -261,6 +261,40 @@ class ModeSwitch(Event):
     api: str = ""
     parts: dict[Value, None] = field(default_factory=dict)
     """The modules that it reaches, where each has a mode of its own."""
+    drops: bool = False
+    """Whether dropout is among them."""
+
+
+@dataclass(eq=False, slots=True)
+class IdleSwitch(Event):
+    """What is written to put a model into a phase, and does not, or not all of it."""
+
+    target: Value
+    written: str
+    """The name in question (``eval``, ``train``, ``training``)."""
+    training: bool
+    """The phase that is meant."""
+    assigned: bool
+    """Whether the name is assigned to; else it is named, and not called."""
+    parts: dict[Value, None] = field(default_factory=dict)
+    """The modules that were to be reached, and are not."""
+
+
+@dataclass(eq=False, slots=True)
+class OwnSwitch(Event):
+    """A model is made whose class has a ``train()`` or ``eval()`` of its own: what ``eval()`` does to that model."""
+
+    target: Value
+    definition: ast.FunctionDef
+    locate: Callable[[ast.AST], Location]
+    """Where a part of the definition is written."""
+    returns: Value
+    switched: bool
+    """Whether it changes the mode of anything, or says so."""
+    reached: dict[Value, None] = field(default_factory=dict)
+    """The modules inside that it takes out of training mode, or finds so."""
+    left: dict[Value, None] = field(default_factory=dict)
+    """The modules inside that it certainly leaves in training mode."""
 
 
 @dataclass(eq=False, slots=True)
@@ -428,6 +462,9 @@ class Trace:
     nodes: list[Node] = field(default_factory=list)
     rounds: dict[Location, int | None] = field(default_factory=dict)
     """How often the ``for`` loops go round at most; None when that is not known."""
+    hooks: set[ast.AST] = field(default_factory=set)
+    """Methods that were interpreted on their own, of classes that derive from one of a library which is not known: it
+    may call them, and knows for what."""
     escaped: set[Value] = field(default_factory=set)
     """Values handed to code that is not known."""
     facts: dict[str, Any] = field(default_factory=dict)

@@ -37,6 +37,9 @@ DELIBERATE = META_LEARNING | frozenset(
 )
 """Signs that batch statistics at inference are meant."""
 
+DROPOUT = frozenset("mc mcdropout dropout montecarlo bayesian uncertainty uncertainties epistemic".split())
+"""Signs that dropout is used to sample predictions."""
+
 
 @lru_cache(maxsize=4096)
 def words(name: str) -> tuple[str, ...]:

@@ -39,8 +39,9 @@ def test(model, loader):
 
 ## Fix safety
 
-Another mode changes what is measured, and the model has to be put back into training mode afterwards: the fix is
-shown.
+Another mode changes what is measured, so the fix is unsafe. `eval()` comes before the outermost loop of the function
+that evaluates; if the model is trained afterwards without another `train()`, the fix goes back to training mode. Where
+the model has no name, the fix is only shown.
 
 ## Confirmed by
 
@@ -62,15 +63,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from bnlint.dataflow import Const
-from bnlint.findings import Applicability, Finding, Fix, Group, Location, Step
-from bnlint.modes import is_registered
+from bnlint.findings import Applicability, Finding, Group, Location, Step
+from bnlint.modes import held_in_training, idle_switch, is_registered
 from bnlint.phase import Verdict, evaluations, meant
+from bnlint.remedies.modes import evaluated
 from bnlint.rule import Rule
+from bnlint.sampling import sampling_switch
 from bnlint.trace import Forward, ModeSwitch, NormCall, Origin, Run, Trace, Updates
-
-_FIX = Fix(
-    Applicability.DISPLAY, "call `eval()` on the model before, and `train()` before it is trained again"
-)
 
 
 class EvaluatedWithoutEvalMode(Rule):
@@ -79,7 +78,7 @@ class EvaluatedWithoutEvalMode(Rule):
     code = "BN206"
     name = "evaluated-without-eval-mode"
     group = Group.ERROR
-    fixable = (Applicability.DISPLAY,)
+    fixable = (Applicability.UNSAFE, Applicability.DISPLAY)
 
     def check(self, trace: Trace) -> Iterator[Finding]:
         """Report each call once."""
@@ -108,7 +107,7 @@ class EvaluatedWithoutEvalMode(Rule):
             "the model is evaluated in training mode: its batch norm uses the statistics of the evaluated batch, and "
             "learns from it",
             steps,
-            _FIX,
+            evaluated(call, forward, trace),
         )
 
 
@@ -124,6 +123,9 @@ def _in_training_mode(forward: Forward, run: Run, trace: Trace) -> NormCall | No
         modes != {True}
         or any(meant(call, run, trace) for call in calls[:1])
         or any(map(_keeps_no_average, calls))
+        or idle_switch(calls[0], forward, False, trace) is not None
+        or held_in_training(calls[0], trace)
+        or sampling_switch(run, trace) is not None
     ):
         return None
     return calls[0]

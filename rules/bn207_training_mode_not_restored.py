@@ -37,7 +37,8 @@ for epoch in range(epochs):
 
 ## Fix safety
 
-Published models were trained with this bug, and some did better: the fix is shown.
+Published models were trained with this bug, and some did better: the fix, a `train()` before the outermost loop that
+trains and does not contain the evaluation, is unsafe.
 
 ## Confirmed by
 
@@ -59,14 +60,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from bnlint.dataflow import Choice, Const, Node, Unknown, Value
-from bnlint.findings import Applicability, Finding, Fix, Group, Location, Step
+from bnlint.findings import Applicability, Finding, Group, Location, Step
 from bnlint.forwards import results
-from bnlint.modes import switches, to
+from bnlint.modes import idle_switch, switches, to
+from bnlint.remedies.modes import trained
 from bnlint.rule import Rule
 from bnlint.runs import executions, training_runs
 from bnlint.trace import Forward, ModeSwitch, NormCall, Origin, Trace, TrainStep
-
-_FIX = Fix(Applicability.DISPLAY, "call `train()` on the model before the next training step")
 
 
 class TrainingModeNotRestored(Rule):
@@ -75,7 +75,7 @@ class TrainingModeNotRestored(Rule):
     code = "BN207"
     name = "training-mode-not-restored"
     group = Group.ERROR
-    fixable = (Applicability.DISPLAY,)
+    fixable = (Applicability.UNSAFE, Applicability.DISPLAY)
 
     def check(self, trace: Trace) -> Iterator[Finding]:
         """Report each switch once."""
@@ -93,17 +93,20 @@ class TrainingModeNotRestored(Rule):
             if modes == {True}:
                 first.setdefault(key, calls[0])
             elif modes == {False} and key in first:
-                switch = _switched_off(forward, trace)
-                if switch is not None and switch.site not in seen:
+                switch = _switched_off(calls[0], forward, trace)
+                idle = idle_switch(calls[0], forward, True, trace)
+                if switch is not None and switch.site not in seen and idle is None:
                     seen.add(switch.site)
-                    yield self._finding(switch, forward, first[key])
+                    yield self._finding(switch, forward, first[key], trace)
             elif key in first:
                 switch = _switched_off_at_times(forward, calls[0], trace)
                 if switch is not None and switch.site not in seen:
                     seen.add(switch.site)
-                    yield self._finding(switch, forward, first[key], " for the rest of the epoch")
+                    yield self._finding(switch, forward, first[key], trace, " for the rest of the epoch")
 
-    def _finding(self, switch: ModeSwitch, forward: Forward, call: NormCall, when: str = "") -> Finding:
+    def _finding(
+        self, switch: ModeSwitch, forward: Forward, call: NormCall, trace: Trace, when: str = ""
+    ) -> Finding:
         return self.finding(
             switch.site,
             f"the model is put into evaluation mode and is trained on so{when}: its batch norm uses statistics that no "
@@ -113,7 +116,7 @@ class TrainingModeNotRestored(Rule):
                 Step(forward.site, "trained here, first in training mode"),
                 Step(switch.site, "put into evaluation mode here, and never back before the next step"),
             ),
-            _FIX,
+            trained(forward, switch, trace),
         )
 
 
@@ -160,9 +163,13 @@ def _is(phase: Value | None, wanted: bool) -> bool:
     return isinstance(phase, Const) and phase.value is wanted
 
 
-def _switched_off(forward: Forward, trace: Trace) -> ModeSwitch | None:
-    """The last switch before a call, if it switches off."""
-    before = [switch for switch in trace.of(ModeSwitch) if switch.order < forward.order]
+def _switched_off(call: NormCall, forward: Forward, trace: Trace) -> ModeSwitch | None:
+    """The last switch of a layer before the call of a model, if it switches off."""
+    before = [
+        switch
+        for switch in trace.of(ModeSwitch)
+        if switch.order < forward.order and call.layer.owner in switch.parts
+    ]
     last = before[-1] if before else None
     off = last is not None and isinstance(last.training, Const) and not last.training.value
     return last if off else None

@@ -59,6 +59,8 @@ class Framework:
     """An attribute that a project's class has from the framework's class, if that needs more than a handler."""
     construct: Callable[[Machine, ClassValue, ApiRef, Call], Value | None] | None = None
     """Making an object of a project's class that derives from the framework's; None for the usual way."""
+    named: Callable[[Machine, Method, Location], None] | None = None
+    """A method is named in a statement of its own, and not called."""
     decorated: dict[str, Callable[[Machine, Function, Call], Call]] = field(default_factory=dict)
     """Decorators that change how a function is called: what they make of the call."""
     lineage: Callable[[str], frozenset[str]] | None = None
@@ -249,6 +251,12 @@ class Library:
             if change is not None:
                 call = change(machine, function, call)
         return call
+
+    def named(self, machine: Machine, method: Method, site: Location) -> None:
+        """Let the frameworks see that a method is named in a statement of its own, and not called."""
+        for framework in self.frameworks:
+            if framework.named is not None:
+                framework.named(machine, method, site)
 
     # -- objects and nodes -----------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -137,17 +138,28 @@ def _call_alone(machine: Machine, value: Value, entered: set[ast.AST]) -> None:
         made = call_with_unknowns(machine, value, site)
         if not isinstance(made, Instance):
             return
+        foreign = _is_foreign(machine, value)
         for name, member in list(value.slots.items()):
             if isinstance(member, Property):
                 machine.attribute(made, name, site)
             if isinstance(member, Static):
                 member = member.function
+            if foreign and isinstance(member, Function):
+                machine.trace.hooks.add(member.node)
             if (
                 isinstance(member, Function)
                 and member.node not in machine.entered
                 and member.node not in entered
             ):
                 call_with_unknowns(machine, Method(made, member), site)
+
+
+def _is_foreign(machine: Machine, cls: ClassValue) -> bool:
+    """Whether a class derives from one of a library that no framework knows."""
+    base = cls.api()
+    if base is None or machine.libraries.framework_of(base.name) is not None:
+        return False
+    return base.name.partition(".")[0] not in sys.stdlib_module_names
 
 
 def _finish(trace: Trace, modules: Modules, read: Read, entry: Path) -> None:

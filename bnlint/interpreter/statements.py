@@ -25,6 +25,7 @@ from bnlint.interpreter.values import (
     Function,
     Instance,
     List,
+    Method,
     ModuleValue,
     Partial,
     Range,
@@ -54,7 +55,9 @@ def execute(machine: Machine, body: Sequence[ast.stmt], scope: Scope) -> Signal 
 
 def _expression(machine: Machine, statement: ast.Expr, scope: Scope) -> None:
     if not isinstance(statement.value, ast.Constant):
-        evaluate(machine, statement.value, scope)
+        value = evaluate(machine, statement.value, scope)
+        if isinstance(value, Method) and not isinstance(statement.value, ast.Call):
+            machine.libraries.named(machine, value, scope.module.source.location(statement.value))
 
 
 def _assign(machine: Machine, statement: ast.Assign, scope: Scope) -> None:

@@ -84,9 +84,12 @@ CASES: dict[str, tuple[Case, ...]] = {
             "BN107.",
         ),
     ),
-    "BN206": (Case("bad_no_grad_is_not_eval.py", twin="good_eval_and_back.py", unseen=NO_TORCH),),
-    "BN207": (
-        Case("bad_validation_leaves_eval_mode.py", twin="good_train_in_every_epoch.py", unseen=NO_TORCH),
+    "BN206": (Case("bad_no_grad_is_not_eval.py", unseen=NO_TORCH),),
+    "BN207": (Case("bad_validation_leaves_eval_mode.py", unseen=NO_TORCH),),
+    "BN208": (Case("bad_eval_is_only_named.py", unseen=NO_TORCH),),
+    "BN209": (
+        Case("bad_own_flag_only.py", twin="good_module_by_module.py", unseen=NO_TORCH),
+        Case("bad_returns_nothing.py", unseen=NO_TORCH),
     ),
     "BN210": (Case("bad_assigns_as_dependency_of_branch.py"),),
     "BN211": (
@@ -100,7 +103,9 @@ CASES: dict[str, tuple[Case, ...]] = {
             unseen="A run sees with which phase a function was traced, and not which one it should have had since.",
         ),
     ),
+    "BN213": (Case("bad_loop_over_samples.py", unseen=NO_TORCH),),
     "BN214": (Case("bad_default_false_never_fed.py"),),
+    "BN215": (Case("bad_shape_after_restore.py", twin="good_in_evaluation_mode.py", unseen=NO_TORCH),),
     "BN301": (Case("bad_cond_with_identity_branch.py", twin="good_phase_chooses_between_two_norm_calls.py"),),
     "BN302": (Case("bad_branches_of_cond.py"),),
     "BN304": (Case("bad_actor_and_critic.py", twin="good_scope_for_each_step.py"),),

@@ -15,9 +15,11 @@ from bnlint.frameworks.pytorch import (
     modules,
     norms,
     optimizers,
+    overrides,
     parameters,
     recurrent,
     replicas,
+    switches,
     training,
 )
 from bnlint.frameworks.pytorch.table import HANDLERS, PROPERTIES
@@ -35,9 +37,11 @@ _PARTS = (
     modules,
     norms,
     optimizers,
+    overrides,
     parameters,
     recurrent,
     replicas,
+    switches,
     training,
 )
 """What fills the table: these parts do so when they are imported."""
@@ -114,6 +118,8 @@ FRAMEWORK = Framework(
     properties=PROPERTIES,
     fallback=_fallback,
     inherited=_inherited,
+    construct=overrides.construct,
+    named=switches.named,
     lineage=_lineage,
     norms={name: signature.names for name, signature in norms.SIGNATURES.items()},
 )

@@ -24,6 +24,8 @@ from bnlint.trace import Forward, Run
 from bnlint.words import is_phase_name
 
 Module = ApiObject | Instance
+MADE = "torch calls made"
+"""Where the calls are kept that were made, by what must be the same for one to be the same again."""
 
 
 def active(machine: Machine) -> Forward | None:
@@ -92,7 +94,7 @@ def call_own(machine: Machine, call: Call) -> Value:
     if holder is None or method is None:
         return machine.unknown("forward", *call.values())
     key = _way(machine, holder, call)
-    known: dict[object, Forward] = machine.state.setdefault("torch calls made", {})
+    known: dict[object, Forward] = machine.state.setdefault(MADE, {})
     if key in known:
         return _again(machine, known[key], call)
     with calling(machine, holder, call) as forward:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 
 from bnlint.dataflow import Const, Op, Unknown, Value
-from bnlint.frameworks.pytorch import calling, parameters, precision
+from bnlint.frameworks.pytorch import calling, parameters, precision, switches
 from bnlint.frameworks.pytorch.containers import ModuleList
 from bnlint.frameworks.pytorch.layers import made_with
 from bnlint.frameworks.pytorch.table import HANDLERS, PROPERTIES
@@ -24,7 +24,6 @@ from bnlint.interpreter.values import (
     Function,
     Instance,
     List,
-    Method,
     Tuple,
     contents,
 )
@@ -46,15 +45,18 @@ _PER_MODULE = re.compile(
 
 
 def _train(machine: Machine, call: Call) -> Value:
+    if call.receiver is None and call.args:
+        # ``nn.Module.train(self, mode)``
+        call.receiver = call.args.pop(0)
     return _switch(machine, call, machine.settle(call.get(0, "mode") or TRUE))
 
 
 def _eval(machine: Machine, call: Call) -> Value:
     holder = call.receiver
-    own = holder.cls.find("train") if isinstance(holder, Instance) else None
-    if isinstance(own, Function) and holder is not None:
-        # ``eval()`` is ``train(False)``, also where a class has a ``train`` of its own.
-        return machine.call(Method(holder, own), [FALSE], {}, call.site)
+    own = switches.own_train(holder)
+    if own is not None:
+        # ``eval()`` is ``train(False)``, also where there is another ``train``.
+        return machine.call(own, [FALSE], {}, call.site)
     return _switch(machine, call, FALSE)
 
 
@@ -71,11 +73,12 @@ def _switch(machine: Machine, call: Call, mode: Value) -> Value:
 def _set_mode(machine: Machine, holder: calling.Module, switch: ModeSwitch, depth: int) -> None:
     machine.store.write(holder, "training", calling.as_mode(switch.training))
     switch.parts[holder] = None
+    switch.drops |= isinstance(holder, ApiObject) and holder.kind.startswith(switches.DROPOUT)
     machine.spend()
     for child in calling.children(holder) if depth < 30 else ():
-        own = child.cls.find("train") if isinstance(child, Instance) else None
-        if isinstance(own, Function):
-            machine.call(Method(child, own), [switch.training], {}, switch.site)
+        own = switches.own_train(child)
+        if own is not None:
+            machine.call(own, [switch.training], {}, switch.site)
         elif child not in switch.parts:
             _set_mode(machine, child, switch, depth + 1)
 
@@ -95,6 +98,7 @@ def _assign_mode(machine: Machine, call: Call) -> Value:
             )
         )
         machine.store.write(holder, "training", calling.as_mode(mode))
+        switches.assigned(machine, call, mode)
     return NONE
 
 
@@ -141,6 +145,15 @@ def _listed(call: Call, shown: Callable[[Value], Value]) -> Value:
     made.slots["in full"] = _PER_MODULE
     if isinstance(holder, ApiObject) and holder.slots.get("unordered"):
         made.slots.update(unordered=True, open=True)
+    return made
+
+
+def _registry(machine: Machine, call: Call) -> Value:
+    """``module._modules``: the modules directly inside, by names that are not known."""
+    made = Dict()
+    for child in calling.children(call.receiver or Unknown()):
+        name = Unknown("name")
+        made.keys[name], made.slots[name] = name, child
     return made
 
 
@@ -293,9 +306,11 @@ def methods(kind: str) -> None:
     for name, handler in _METHODS.items():
         HANDLERS[f"{kind}.{name}"] = handler
     PROPERTIES[f"{kind}.training"] = _training
+    PROPERTIES[f"{kind}._modules"] = _registry
     HANDLERS[f"{kind}.training="] = _assign_mode
     parameters.methods(kind)
     precision.methods(kind)
+    switches.methods(kind)
 
 
 for _name in _WEIGHTED:

@@ -1,0 +1,166 @@
+"""A PyTorch model with learned statistics is tried out on made-up data in training mode.
+
+## What it does
+
+Reports the call of a model on random numbers, zeros or ones, to learn a shape or to count operations, while its batch
+normalisation is in training mode and has statistics that were learned before: in this program, or elsewhere.
+
+## Why it is bad
+
+Each such call moves the moving statistics towards the made-up data, with PyTorch's default by a tenth of the way.
+`torch.no_grad()` does not prevent that. What is saved or evaluated afterwards is worse, without an error.
+
+## When it is not a bug
+
+- The model is in evaluation mode, or what is called is a copy.
+- The model is trained in training mode afterwards: then the moving statistics are learned anew.
+- It is never used for anything else.
+- Random numbers are its data, as those of a generator.
+
+## Example
+
+```python
+model.load_state_dict(torch.load("best.pt"))
+channels = model(torch.zeros(1, 3, 224, 224)).shape[1]
+model.eval()
+```
+
+## Use instead
+
+```python
+model.load_state_dict(torch.load("best.pt"))
+model.eval()
+with torch.no_grad():
+    channels = model(torch.zeros(1, 3, 224, 224)).shape[1]
+```
+
+## Fix safety
+
+Only shown: how the mode was before, and should be afterwards, depends on the program.
+
+## Confirmed by
+
+Not yet: the observer of PyTorch is to come. Executed with torch 2.13: one call on zeros moves the moving mean by a
+tenth.
+
+## Known limits
+
+Calls by other libraries, such as summaries of a model, are not seen.
+
+## References
+
+- https://github.com/sksq96/pytorch-summary/issues/67
+- https://github.com/TylerYep/torchinfo/issues/121
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from bnlint.findings import Applicability, Finding, Fix, Group, Location, Step
+from bnlint.forwards import in_test_function, inside_a_model, learned_from, named, on_made_up_data
+from bnlint.phase import in_unit_test, meant
+from bnlint.remedies.written import source
+from bnlint.rule import Rule
+from bnlint.runs import executions
+from bnlint.trace import Forward, NormCall, Origin, Run, Save, Trace, Updates
+
+_FIX = Fix(Applicability.DISPLAY, "call `eval()` on the model before, or try out a copy of it")
+
+
+class StrayTrainingForward(Rule):
+    """Made-up data gets into learned statistics."""
+
+    code = "BN215"
+    name = "stray-training-forward"
+    group = Group.INFO
+    fixable = (Applicability.DISPLAY,)
+
+    def check(self, trace: Trace) -> Iterator[Finding]:
+        """Report each call once."""
+        seen: set[Location] = set()
+        for run in executions(trace):
+            forward = run.forward
+            if forward is None or forward.site in seen or not _is_tried_out(run, forward, trace):
+                continue
+            for call in forward.norms[:1]:
+                learned = _learned(call, run, forward, trace)
+                if learned is None or meant(call, run, trace) or _is_made_for_noise(call, trace):
+                    continue
+                if _is_used(call, forward, trace):
+                    seen.add(forward.site)
+                    yield self._finding(forward, call, learned)
+
+    def _finding(self, forward: Forward, call: NormCall, learned: Location) -> Finding:
+        return self.finding(
+            forward.site,
+            "the model is tried out on made-up data in training mode: this moves the statistics that its batch norm "
+            "has learned",
+            (
+                Step(call.layer.site, "this layer is built here"),
+                Step(learned, "its statistics are learned here"),
+                Step(forward.site, "and moved towards made-up data here"),
+            ),
+            _FIX,
+        )
+
+
+def _is_tried_out(run: Run, forward: Forward, trace: Trace) -> bool:
+    """Whether a model is only tried out, and all its layers are in training mode."""
+    return (
+        bool(forward.norms)
+        and all(
+            call.origin is Origin.MODE
+            and call.updates is Updates.IN_PLACE
+            and call.training(run.world()) is True
+            for call in forward.norms
+        )
+        and on_made_up_data(forward)
+        and not learned_from(forward, trace)
+        and not inside_a_model(forward)
+        and not in_test_function(run)
+        and not in_unit_test(run.context)
+    )
+
+
+def _learned(call: NormCall, run: Run, forward: Forward, trace: Trace) -> Location | None:
+    """Where a layer certainly got its statistics before the call of a model; None if that is nowhere."""
+    for other in trace.of(Forward):
+        if other.order < forward.order and _trains(other, call, trace):
+            return other.site
+    if call.layer.pretrained:
+        return call.layer.site
+    model = named(run, trace)
+    for save in trace.of(Save):
+        if call.layer.order < save.order < forward.order and model == _restored(save, forward, trace) != "":
+            return save.site
+    return None
+
+
+def _restored(save: Save, forward: Forward, trace: Trace) -> str:
+    """How the model whose weights are read is written, in the function that calls the model; empty if elsewhere."""
+    written = source(save.site, trace) if save.context.frame.node is forward.context.frame.node else None
+    call = written.at(save.site, ast.Call) if written is not None else None
+    return ast.unparse(call.func.value) if call is not None and isinstance(call.func, ast.Attribute) else ""
+
+
+def _is_made_for_noise(call: NormCall, trace: Trace) -> bool:
+    """Whether a layer is trained with random numbers, as those of a generator are: then they are its data."""
+    return any(_trains(other, call, trace) and on_made_up_data(other) for other in trace.of(Forward))
+
+
+def _is_used(call: NormCall, forward: Forward, trace: Trace) -> bool:
+    """Whether a layer is used for something else afterwards, and is not trained anew for that."""
+    later = [
+        other
+        for other in trace.of(Forward)
+        if other.order > forward.order and any(each.layer is call.layer for each in other.norms)
+    ]
+    if any(_trains(other, call, trace) for other in later):
+        return False
+    return any(not on_made_up_data(other) for other in later) or trace.mentions("save")
+
+
+def _trains(forward: Forward, call: NormCall, trace: Trace) -> bool:
+    return learned_from(forward, trace) and any(each.layer is call.layer for each in forward.norms)
