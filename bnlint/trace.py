@@ -378,8 +378,16 @@ class Copy(Event):
     target: Value
     statistics: bool
     """Whether the moving statistics are part of it."""
-    parts: tuple[Value, ...] = ()
-    """The modules that are written to."""
+    weights: bool = True
+    """Whether what an optimizer learned is part of it, that of the normalisations too."""
+    averaged: bool = False
+    """Whether the target has the average of the weights of several times, and the statistics of the last one."""
+    variance: Value | None = None
+    """What is written as the moving variance, where that is computed."""
+    read_from: tuple[NormLayer, ...] = ()
+    """The normalisations of the source."""
+    written_to: tuple[NormLayer, ...] = ()
+    """The normalisations of the target."""
 
 
 @dataclass(eq=False, slots=True)
@@ -394,6 +402,14 @@ class Unregistered(Event):
     """The module in the list."""
     calls: tuple[NormCall, ...]
     """The calls of its layers."""
+
+
+@dataclass(eq=False, slots=True)
+class Reset(Event):
+    """Moving statistics are set back to what they begin with."""
+
+    layers: tuple[NormLayer, ...]
+    api: str
 
 
 class Saved(enum.Enum):
@@ -417,6 +433,10 @@ class Save(Event):
     arguments: Arguments = field(default_factory=Arguments)
     listed: tuple[Node, ...] | None = None
     """The variables of the given list; None when there is no list or not all of it is known."""
+    weights_of: tuple[NormLayer, ...] = ()
+    """The normalisations whose learned weights are certainly written to it, in frameworks that save values."""
+    statistics_of: tuple[NormLayer, ...] = ()
+    """The normalisations whose moving statistics may be written to it, or read from it, likewise."""
 
 
 @dataclass(eq=False, slots=True)

@@ -55,16 +55,14 @@ Calls by other libraries, such as summaries of a model, are not seen.
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Iterator
 
 from bnlint.findings import Applicability, Finding, Fix, Group, Location, Step
-from bnlint.forwards import in_test_function, inside_a_model, learned_from, named, on_made_up_data
+from bnlint.forwards import in_test_function, inside_a_model, learned_from, on_made_up_data
 from bnlint.phase import in_unit_test, meant
-from bnlint.remedies.written import source
 from bnlint.rule import Rule
 from bnlint.runs import executions
-from bnlint.trace import Forward, NormCall, Origin, Run, Save, Trace, Updates
+from bnlint.trace import Copy, Forward, NormCall, Origin, Run, Save, Trace, Updates
 
 _FIX = Fix(Applicability.DISPLAY, "call `eval()` on the model before, or try out a copy of it")
 
@@ -129,20 +127,13 @@ def _learned(call: NormCall, run: Run, forward: Forward, trace: Trace) -> Locati
     for other in trace.of(Forward):
         if other.order < forward.order and _trains(other, call, trace):
             return other.site
-    if call.layer.pretrained:
-        return call.layer.site
-    model = named(run, trace)
-    for save in trace.of(Save):
-        if call.layer.order < save.order < forward.order and model == _restored(save, forward, trace) != "":
-            return save.site
-    return None
-
-
-def _restored(save: Save, forward: Forward, trace: Trace) -> str:
-    """How the model whose weights are read is written, in the function that calls the model; empty if elsewhere."""
-    written = source(save.site, trace) if save.context.frame.node is forward.context.frame.node else None
-    call = written.at(save.site, ast.Call) if written is not None else None
-    return ast.unparse(call.func.value) if call is not None and isinstance(call.func, ast.Attribute) else ""
+    for event in trace.events:
+        if call.layer.order < event.order < forward.order and (
+            (isinstance(event, Save) and event.restores and call.layer in event.statistics_of)
+            or (isinstance(event, Copy) and event.statistics and call.layer in event.written_to)
+        ):
+            return event.site
+    return call.layer.site if call.layer.pretrained and "torch.nn." not in call.layer.api else None
 
 
 def _is_made_for_noise(call: NormCall, trace: Trace) -> bool:
@@ -159,7 +150,11 @@ def _is_used(call: NormCall, forward: Forward, trace: Trace) -> bool:
     ]
     if any(_trains(other, call, trace) for other in later):
         return False
-    return any(not on_made_up_data(other) for other in later) or trace.mentions("save")
+    saved = any(
+        save.order > forward.order and bool(save.saves) and call.layer in save.statistics_of
+        for save in trace.of(Save)
+    )
+    return saved or any(not on_made_up_data(other) for other in later)
 
 
 def _trains(forward: Forward, call: NormCall, trace: Trace) -> bool:

@@ -215,7 +215,7 @@ def _only_of_weights(call: NormCall, forward: Forward, trace: Trace) -> Freeze |
         or not set(freeze.guards) <= set(forward.guards)
     ):
         return None
-    follows = any(layer.owner in copy.parts for copy in trace.of(Copy))
+    follows = any(layer in copy.written_to for copy in trace.of(Copy))
     toggled = any(
         layer.owner in other.parts and other.context.loops and other.trainable is not freeze.trainable
         and not (isinstance(other.trainable, Const) and not other.trainable.value)

@@ -3,13 +3,14 @@
 ## What it does
 
 Reports a `tf.train.Saver` whose list of variables holds the scale and offset of batch-norm layers and not
-their moving mean and variance, such as `tf.train.Saver(tf.trainable_variables())`.
+their moving mean and variance, such as `tf.train.Saver(tf.trainable_variables())`. In PyTorch, reports a `torch.save`
+of the parameters of a model, or of a `state_dict()` from which the moving statistics were filtered.
 
 ## Why it is bad
 
-The moving statistics are variables that are not trainable. A checkpoint without them restores the weights of
-the network next to a moving mean of 0 and a moving variance of 1, and inference then is as good as
-unnormalised. In the process that trained the network everything still looks right.
+The moving statistics are variables that are not trainable; in PyTorch they are buffers, and no parameters. A
+checkpoint without them restores the weights of the network next to a moving mean of 0 and a moving variance of 1, and
+inference then is as good as unnormalised. In the process that trained the network everything still looks right.
 
 ## When it is not a bug
 
@@ -18,11 +19,16 @@ unnormalised. In the process that trained the network everything still looks rig
 - The moving statistics were added to the list, or put among the trainable variables by
   `variables_collections`.
 - The layers use batch statistics in every phase.
+- `load_state_dict(strict=False)` alone is no evidence: a new head on an old network is loaded so.
 
 ## Example
 
 ```python
 saver = tf.train.Saver(tf.trainable_variables())
+```
+
+```python
+torch.save(dict(model.named_parameters()), "model.pt")
 ```
 
 ## Use instead
@@ -31,16 +37,21 @@ saver = tf.train.Saver(tf.trainable_variables())
 saver = tf.train.Saver(tf.global_variables())
 ```
 
+```python
+torch.save(model.state_dict(), "model.pt")
+```
+
 ## Fix safety
 
 The fix lists the global variables in the place of the trainable ones, which are among them. It is unsafe because
 checkpoints that were written before cannot be restored any more, and because scripts that write and read the same
-checkpoint must agree. It is only shown where the list is made in another way.
+checkpoint must agree. It is only shown where the list is made in another way. In PyTorch, a dictionary of the named
+parameters becomes the `state_dict()`, which has the same names and more.
 
 ## Confirmed by
 
 `bnlint run`: the variables that a checkpoint got or gave have none of the layer's moving statistics, no other
-checkpoint was complete, and the statistics had moved or were used for inference (RP7).
+checkpoint was complete, and the statistics had moved or were used for inference (RP7). Not yet for PyTorch.
 
 ## Known limits
 
@@ -63,8 +74,9 @@ from bnlint.findings import Applicability, Edit, Finding, Fix, Group, Location, 
 from bnlint.phase import evaluations
 from bnlint.remedies.written import Source, source
 from bnlint.rule import Rule
-from bnlint.trace import NormCall, NormLayer, Save, Trace, TrainStep, Updates
+from bnlint.trace import NormCall, NormLayer, Save, Saved, Trace, TrainStep, Updates
 from bnlint.updates import updates_of, updates_run
+from bnlint.uses import Use, uses
 
 if TYPE_CHECKING:
     from bnlint.runtime.observed import Observed
@@ -80,9 +92,10 @@ class CheckpointWithoutStatistics(Rule):
 
     def check(self, trace: Trace) -> Iterator[Finding]:
         """Report each saver once."""
-        if not trace.driven or trace.incomplete:
+        if not trace.driven:
             return
-        for save in trace.of(Save):
+        yield from self._parameters_alone(trace)
+        for save in trace.of(Save) if not trace.incomplete else ():
             use = _use(save, trace)
             layer = _forgotten(save, trace) if use is not None else None
             if use is not None and layer is not None:
@@ -99,6 +112,25 @@ class CheckpointWithoutStatistics(Rule):
                         Step(use.site, "saved here" if save.saves else "restored here"),
                     ),
                     _fix(save, trace),
+                )
+
+    def _parameters_alone(self, trace: Trace) -> Iterator[Finding]:
+        """Report each ``torch.save`` once."""
+        seen: set[Location] = set()
+        for save in trace.of(Save):
+            trained = _saved_alone(save, trace) if save.weights_of and save.site not in seen else None
+            if trained is not None and (save.variables is None or _all_parameters(save, trace)):
+                seen.add(save.site)
+                yield self.finding(
+                    save.site,
+                    "this checkpoint holds the weights of batch norm but not its running mean and variance: a model "
+                    "that is loaded from it evaluates with the initial statistics",
+                    (
+                        Step(trained.call.layer.site, "the layer keeps its running statistics in buffers"),
+                        Step(trained.forward.site, "they move here"),
+                        Step(save.site, "saved here without them"),
+                    ),
+                    _whole_state(save, trace),
                 )
 
     def confirm(self, observed: Observed) -> Iterator[Finding]:
@@ -125,6 +157,66 @@ class CheckpointWithoutStatistics(Rule):
                     Step(site, "its moving mean and variance are not in this checkpoint"),
                 ),
             )
+
+
+def _saved_alone(save: Save, trace: Trace) -> Use | None:
+    """A use in which statistics move that are in no checkpoint, while the weights are in this one."""
+    written = [other for other in trace.of(Save) if other.saves]
+    if any(other.scope is Saved.UNKNOWN for other in written):
+        return None
+    kept = {layer for other in written for layer in other.statistics_of}
+    moving = (
+        use
+        for layer in save.weights_of
+        if layer not in kept
+        for use in uses(layer, trace)
+        if use.learns and use.order < save.order
+    )
+    return next(moving, None)
+
+
+def _all_parameters(save: Save, trace: Trace) -> bool:
+    """Whether the parameters are written out as all that a model has, where they are saved or given a name."""
+    parts = list(_saved_parts(save, trace))
+    chosen = any(part.ifs for part in parts if isinstance(part, ast.comprehension))
+    return not chosen and any(
+        isinstance(part, ast.Attribute) and part.attr in ("parameters", "named_parameters") for part in parts
+    )
+
+
+def _saved_parts(save: Save, trace: Trace) -> Iterator[ast.AST]:
+    """The syntax of what is saved, and of what the names in it stand for."""
+    written = source(save.site, trace)
+    call = written.at(save.site, ast.Call) if written else None
+    pending: list[ast.AST] = list(call.args[:1]) if call is not None else []
+    seen: set[ast.AST] = set()
+    while written is not None and pending and len(seen) < 20:
+        outer = pending.pop()
+        seen.add(outer)
+        for part in ast.walk(outer):
+            yield part
+            made = written.assigned(part) if isinstance(part, ast.Name) else None
+            if made is not None and made not in seen:
+                pending.append(made)
+
+
+def _whole_state(save: Save, trace: Trace) -> Fix:
+    """``dict(model.named_parameters())`` becomes ``model.state_dict()``."""
+    written = source(save.site, trace)
+    found = [
+        part for part in _saved_parts(save, trace) if isinstance(part, ast.Call) and _short(part) == "dict"
+    ]
+    inner = found[0].args[0] if len(found) == 1 and len(found[0].args) == 1 else None
+    edits: tuple[Edit, ...] = ()
+    if written is not None and isinstance(inner, ast.Call) and isinstance(inner.func, ast.Attribute):
+        if inner.func.attr == "named_parameters" and not inner.args and not inner.keywords:
+            text = f"{ast.unparse(inner.func.value)}.state_dict()"
+            edits = (ReplaceExpression(written.locate(found[0]), text),)
+    return Fix(
+        Applicability.UNSAFE if edits else Applicability.DISPLAY,
+        "save the `state_dict()` of the model, which has the buffers too; what loads it must expect them",
+        edits,
+    )
 
 
 def _use(save: Save, trace: Trace) -> Context | None:

@@ -65,6 +65,8 @@ class Framework:
     """Decorators that change how a function is called: what they make of the call."""
     lineage: Callable[[str], frozenset[str]] | None = None
     """A class of the framework and all classes that it derives from, by canonical names; empty if not known."""
+    copied: Callable[[Machine, Value, Location], Value | None] | None = None
+    """A deep copy of objects of the framework; None where it has no part in a value."""
     norms: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """The normalisation layers that a layer of the user's own may be like, with their parameters in order."""
 
@@ -259,6 +261,14 @@ class Library:
                 framework.named(machine, method, site)
 
     # -- objects and nodes -----------------------------------------------------------------------------
+
+    def copied(self, machine: Machine, value: Value, site: Location) -> Value | None:
+        """A deep copy of a value that a framework has a part in; None if none can say what that is."""
+        for framework in self.frameworks:
+            made = framework.copied(machine, value, site) if framework.copied else None
+            if made is not None:
+                return made
+        return None
 
     def object_attribute(self, machine: Machine, holder: ApiObject, name: str, site: Location) -> Value:
         """An attribute of a library's object that nobody has set."""

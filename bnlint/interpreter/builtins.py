@@ -430,8 +430,11 @@ def _next(machine: Machine, call: Call) -> Value:
 
 @handles("copy.deepcopy")
 def _deep_copy(machine: Machine, call: Call) -> Value:
-    """A copy that shares nothing; of what a library made, or derives from it, nothing is known."""
+    """A copy that shares nothing; of what a library made, or derives from it, only the library may know one."""
     value = machine.settle(call.args[0]) if call.args else Unknown()
+    made = machine.libraries.copied(machine, value, call.site)
+    if made is not None:
+        return made
     options = [option for _, option in value.options] if isinstance(value, Choice) else [value]
     of_library = any(
         isinstance(each, ApiObject) or (isinstance(each, Instance) and not each.cls.fully_known())

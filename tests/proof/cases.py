@@ -108,6 +108,11 @@ CASES: dict[str, tuple[Case, ...]] = {
     "BN215": (Case("bad_shape_after_restore.py", twin="good_in_evaluation_mode.py", unseen=NO_TORCH),),
     "BN301": (Case("bad_cond_with_identity_branch.py", twin="good_phase_chooses_between_two_norm_calls.py"),),
     "BN302": (Case("bad_branches_of_cond.py"),),
+    "BN303": (
+        Case(
+            "bad_torch_one_for_two_depths.py", twin="good_torch_one_layer_for_each_depth.py", unseen=NO_TORCH
+        ),
+    ),
     "BN304": (Case("bad_actor_and_critic.py", twin="good_scope_for_each_step.py"),),
     "BN401": (Case("bad_loop_over_layers.py", twin="good_called_for_inference.py"),),
     "BN403": (
@@ -117,6 +122,22 @@ CASES: dict[str, tuple[Case, ...]] = {
     "BN404": (Case("bad_whole_base_unfrozen.py", on=BOTH),),
     "BN405": (Case("bad_gan_for_either_keras.py", twin="good_toggled_at_every_step.py", on=(KERAS3,)),),
     "BN501": (Case("bad_collection_with_scope.py"),),
+    "BN502": (Case("bad_torch_average_of_parameters.py", unseen=NO_TORCH),),
+    "BN503": (
+        Case(
+            "bad_torch_tested_right_away.py", twin="good_torch_update_bn_before_the_test.py", unseen=NO_TORCH
+        ),
+    ),
+    "BN504": (
+        Case(
+            "bad_torch_task_vector_subtracted.py",
+            twin="good_torch_weights_alone_are_extrapolated.py",
+            unseen=NO_TORCH,
+        ),
+    ),
+    "BN505": (
+        Case("bad_torch_reset_before_the_test.py", twin="good_torch_estimated_again.py", unseen=NO_TORCH),
+    ),
     "BN601": (Case("bad_keras_momentum_by_position.py", twin="good_named.py", unseen=NO_TORCH),),
     "BN602": (
         Case("bad_default_axis_channels_first.py", on=BOTH),

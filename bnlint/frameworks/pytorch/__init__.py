@@ -5,6 +5,7 @@ from __future__ import annotations
 from bnlint.dataflow import Value
 from bnlint.frameworks.library import Framework
 from bnlint.frameworks.pytorch import (
+    averages,
     checkpointing,
     containers,
     data,
@@ -19,14 +20,17 @@ from bnlint.frameworks.pytorch import (
     parameters,
     recurrent,
     replicas,
+    saving,
     switches,
     training,
 )
+from bnlint.frameworks.pytorch.copies import deep_copy
 from bnlint.frameworks.pytorch.table import HANDLERS, PROPERTIES
 from bnlint.interpreter.machine import Machine
 from bnlint.interpreter.values import ApiObject, ApiRef, Call, Instance, Tuple, contents
 
 _PARTS = (
+    averages,
     checkpointing,
     containers,
     data,
@@ -41,6 +45,7 @@ _PARTS = (
     parameters,
     recurrent,
     replicas,
+    saving,
     switches,
     training,
 )
@@ -121,5 +126,6 @@ FRAMEWORK = Framework(
     construct=overrides.construct,
     named=switches.named,
     lineage=_lineage,
+    copied=deep_copy,
     norms={name: signature.names for name, signature in norms.SIGNATURES.items()},
 )

@@ -26,6 +26,8 @@ from bnlint.words import is_phase_name
 Module = ApiObject | Instance
 MADE = "torch calls made"
 """Where the calls are kept that were made, by what must be the same for one to be the same again."""
+_KINDS = ("torch.nn.", "torchvision.models.", "torch.optim.swa_utils.AveragedModel", "timm.utils.ModelEma")
+"""Beginnings of the names of libraries' modules."""
 
 
 def active(machine: Machine) -> Forward | None:
@@ -132,7 +134,7 @@ def is_module(value: Value) -> bool:
     if isinstance(value, Instance):
         base = value.cls.api()
         return base is not None and base.name.startswith("torch.nn.")
-    return isinstance(value, ApiObject) and value.kind.startswith(("torch.nn.", "torchvision.models."))
+    return isinstance(value, ApiObject) and value.kind.startswith(_KINDS)
 
 
 def children(module: Value) -> Iterator[Module]:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 
 from bnlint.dataflow import Const, Op, Unknown, Value
-from bnlint.frameworks.pytorch import calling, parameters, precision, switches
+from bnlint.frameworks.pytorch import calling, parameters, precision, states, switches
 from bnlint.frameworks.pytorch.containers import ModuleList
 from bnlint.frameworks.pytorch.layers import made_with
 from bnlint.frameworks.pytorch.table import HANDLERS, PROPERTIES
@@ -27,7 +27,7 @@ from bnlint.interpreter.values import (
     Tuple,
     contents,
 )
-from bnlint.trace import ModeSwitch, NormLayer, Save, Saved
+from bnlint.trace import ModeSwitch
 
 _WEIGHTED = (
     "Linear", "Conv1d", "Conv2d", "Conv3d", "ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d", "Bilinear",
@@ -169,18 +169,6 @@ def _add_module(machine: Machine, call: Call) -> Value:
     return NONE
 
 
-def _load(machine: Machine, call: Call) -> Value:
-    """Weights are read from somewhere."""
-    for part in calling.parts_of(call.receiver or Unknown()):
-        layer = part.slots.get("norm layer")
-        if isinstance(layer, NormLayer):
-            layer.pretrained = True
-    save = Save(machine.context(call.site), machine.tick(), Saved.ALL, None)
-    save.restores.append(machine.context(call.site))
-    machine.emit(save)
-    return Unknown("keys")
-
-
 # -- containers and wrappers -------------------------------------------------------------------------
 
 
@@ -288,7 +276,6 @@ _METHODS = {
     "eval": _eval,
     "add_module": _add_module,
     "register_module": _add_module,
-    "load_state_dict": _load,
     "apply": _apply,
     "modules": _modules,
     "children": _modules,
@@ -311,6 +298,7 @@ def methods(kind: str) -> None:
     parameters.methods(kind)
     precision.methods(kind)
     switches.methods(kind)
+    states.methods(kind)
 
 
 for _name in _WEIGHTED:

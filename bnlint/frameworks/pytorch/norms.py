@@ -10,7 +10,7 @@ from bnlint.frameworks.tensorflow1.signatures import REQUIRED, Signature
 from bnlint.frameworks.tensorflow1.state import graph, make_variable
 from bnlint.interpreter.machine import Machine
 from bnlint.interpreter.values import NONE, TRUE, ApiObject, Call, Instance
-from bnlint.trace import Arguments, NormLayer, Origin, Updates
+from bnlint.trace import Arguments, NormLayer, Origin, Reset, Updates
 
 _MODULE = Signature(
     (
@@ -89,6 +89,9 @@ def _call(machine: Machine, call: Call) -> Value:
     if not isinstance(layer, NormLayer):
         layer = holder.slots["norm layer"] = _layer(machine, holder, arguments)
     tracks = machine.truth(_MODULE.value(arguments, "track_running_stats"))
+    if isinstance(holder.slots.get("running_mean"), Const):
+        # Set to None, which is all that is kept there: test-time adaptation takes the statistics of the batch so.
+        tracks = False
     value = call.get(0, "input") or Unknown("input")
     with calling.calling(machine, holder, call) as forward:
         phase = machine.settle(holder.slots.get("training") or TRUE)
@@ -126,8 +129,16 @@ def _function(machine: Machine, call: Call) -> Value:
     return output
 
 
-def _nothing(machine: Machine, call: Call) -> Value:
+def _reset(machine: Machine, call: Call) -> Value:
+    layers = layers_of(call.receiver or Unknown())
+    machine.emit(Reset(machine.context(call.site), machine.tick(), layers, call.name))
     return NONE
+
+
+def layers_of(module: Value) -> tuple[NormLayer, ...]:
+    """The normalisations in a module."""
+    found = (part.slots.get("norm layer") for part in calling.parts_of(module))
+    return tuple(layer for layer in found if isinstance(layer, NormLayer))
 
 
 for _name in SIGNATURES:
@@ -135,5 +146,5 @@ for _name in SIGNATURES:
     HANDLERS[f"{_name}.__init__"] = _init
     HANDLERS[f"{_name}.__call__"] = _call
     HANDLERS[f"{_name}.forward"] = _call
-    HANDLERS[f"{_name}.reset_running_stats"] = HANDLERS[f"{_name}.reset_parameters"] = _nothing
+    HANDLERS[f"{_name}.reset_running_stats"] = HANDLERS[f"{_name}.reset_parameters"] = _reset
 HANDLERS["torch.nn.functional.batch_norm"] = HANDLERS["torch.batch_norm"] = _function

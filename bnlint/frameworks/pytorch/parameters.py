@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
 from bnlint.dataflow import Node, Unknown, Value, sources
+from bnlint.findings import Location
 from bnlint.frameworks.pytorch import calling
+from bnlint.frameworks.pytorch.norms import layers_of
 from bnlint.frameworks.pytorch.table import HANDLERS, PROPERTIES
 from bnlint.interpreter.machine import Machine
 from bnlint.interpreter.values import NONE, TRUE, ApiObject, Call, Instance, List, Tuple, contents
@@ -83,17 +88,36 @@ def _written(machine: Machine, call: Call) -> Value:
     """Something is copied or averaged into all parameters, or all buffers, of a module."""
     holder = call.receiver or Unknown()
     target = module_of(holder)
-    origins = {
-        node.attrs[OF]: None
-        for node in sources(contents(call.values()))
-        if isinstance(node, Node) and OF in node.attrs and node.attrs[OF] is not target
-    }
     if isinstance(holder, ApiObject) and target is not None:
-        parts = tuple(calling.parts_of(target)) if origins else ()
-        for origin in origins:
-            context = machine.context(call.site)
-            machine.emit(Copy(context, machine.tick(), origin, target, holder.kind == BUFFERS, parts))
+        buffers = holder.kind == BUFFERS
+        found = origins(call.values())
+        for origin in found or (call.values()[:1] if buffers else ()):
+            if origin is not target:
+                copied(machine, origin, target, call.site, statistics=buffers, weights=not buffers)
     return holder
+
+
+def origins(values: Iterable[Value]) -> list[Value]:
+    """The modules of whose state values were computed."""
+    found = (node for node in sources(contents(values)) if isinstance(node, Node) and OF in node.attrs)
+    return list(dict.fromkeys(node.attrs[OF] for node in sorted(found, key=lambda node: node.order)))
+
+
+def copied(
+    machine: Machine, source: Value, target: Value, site: Location, *, statistics: bool = True, **what: Any
+) -> None:
+    """Note that state of one module is written to another."""
+    copy = Copy(machine.context(site), machine.tick(), source, target, statistics, **what)
+    copy.read_from, copy.written_to = layers_of(source), layers_of(target)
+    machine.emit(copy)
+
+
+def _written_together(machine: Machine, call: Call) -> Value:
+    """``torch._foreach_lerp_(averaged, parameters, weight)``: all of a list at once."""
+    targets, *others = (machine.settle(value) for value in call.args) if call.args else (NONE,)
+    for target in targets.items if isinstance(targets, List | Tuple) else ():
+        _written(machine, Call(others, {}, call.site, receiver=target))
+    return NONE
 
 
 def methods(kind: str) -> None:
@@ -113,3 +137,5 @@ for _kind in (KIND, BUFFERS):
         HANDLERS[f"{_kind}.{_name}"] = _itself
     for _name in ("copy_", "mul_", "add_", "sub_", "lerp_", "data.copy_"):
         HANDLERS[f"{_kind}.{_name}"] = _written
+for _name in ("copy", "mul", "add", "sub", "lerp"):
+    HANDLERS[f"torch._foreach_{_name}_"] = _written_together

@@ -47,7 +47,8 @@ def _wrap(machine: Machine, call: Call) -> Value:
     return made
 
 
-def _call_wrapped(machine: Machine, call: Call) -> Value:
+def call_wrapped(machine: Machine, call: Call) -> Value:
+    """A call of a module that only hands it on to another."""
     holder = call.receiver
     module = holder.slots.get("module") if isinstance(holder, ApiObject) else None
     return machine.call(module or Unknown("module"), call.args, call.kwargs, call.site)
@@ -73,7 +74,7 @@ HANDLERS.update(
         "torch.nn.DataParallel": _wrap,
         "torch.nn.parallel.DataParallel": _wrap,
         "torch.nn.parallel.DistributedDataParallel": _wrap,
-        "torch.nn.DataParallel.__call__": _call_wrapped,
+        "torch.nn.DataParallel.__call__": call_wrapped,
         f"{_CONVERTED}.convert_sync_batchnorm": _convert,
     }
 )
