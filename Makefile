@@ -25,13 +25,13 @@ demo: $(VENV)/.base  ## install bnlint, check a small broken program and show ho
 	@echo '$$ bnlint check --diff fixtures/demo'
 	@$(BIN)/bnlint check --diff fixtures/demo; test $$? -eq 1
 
-test: $(VENV)/.test,runtime  ## install what the tests need, frameworks included, and run them all, with coverage
+test: $(VENV)/.test,runtime,pytorch  ## install what the tests need, frameworks included, and run them all, with coverage
 	$(BIN)/python -m pytest -n auto --cov --cov-report=term
 
 test-static: $(VENV)/.test  ## the tests that execute no model; much faster, and without the frameworks
 	$(BIN)/python -m pytest -n auto --ignore tests/runtime --ignore tests/proof
 
-proof: $(VENV)/.test,runtime  ## run every rule's bad program and its repair, and write docs/proof.md
+proof: $(VENV)/.test,runtime,pytorch  ## run every rule's bad program and its repair, and write docs/proof.md
 	$(BIN)/python -m pytest tests/proof --write-proof
 
 lint: $(VENV)/.dev  ## style, format and types

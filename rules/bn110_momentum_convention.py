@@ -163,12 +163,12 @@ class MomentumConvention(Rule):
     def confirm(self, observed: Observed) -> Iterator[Finding]:
         """Report each place once."""
         from bnlint.runtime.lives import lives, many, place_of_step
-        from bnlint.runtime.symptoms import count_of_updates, is_meant, share_kept
+        from bnlint.runtime.symptoms import count_of_updates, is_meant, moving, share_kept
 
         seen: set[Location] = set()
         for life in lives(observed):
             site, share, name = life.site(observed), share_kept(life), life.layer.name
-            if share is None or site in seen or is_meant(life):
+            if share is None or site in seen or life.layer.momentum in (0, 1) or is_meant(life):
                 continue
             count = count_of_updates(life)
             if 0 < share <= _FORGETFUL:
@@ -185,7 +185,7 @@ class MomentumConvention(Rule):
             else:
                 continue
             seen.add(site)
-            step = place_of_step(life.training[0].run, observed)
+            step = place_of_step(moving(life)[0].run, observed)
             yield self.finding(
                 site, message, (Step(site, "this layer's moving statistics"), Step(step, "are updated here"))
             )
@@ -253,7 +253,8 @@ def _was_cold(life: Life, share: float, updates: int, observed: Observed) -> boo
     declared, first = life.layer.momentum, life.inference
     if declared is None and life.layer.updates == "by hand":
         declared = share
-    elif declared is None or declared in _DEFAULTS:
+    elif declared is None or declared in _DEFAULTS or life.layer.framework == "pytorch":
+        # PyTorch keeps 0.9 if nothing is said, and what it is given by mistake is seen as a share that is too small.
         return False
     if not 0.9 <= declared < 1 or observed.ended or observed.checkpoints:
         return False

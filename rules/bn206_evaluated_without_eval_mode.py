@@ -45,8 +45,9 @@ the model has no name, the fix is only shown.
 
 ## Confirmed by
 
-Not yet: the observer of PyTorch is to come. Executed with torch 2.13: under `no_grad` the statistics move and the
-output depends on the batch.
+`bnlint run`: in a run that changed no weights, and that is an evaluation by its lines, its place or its batch, the
+output of a module in training mode is the formula with the statistics of the batch (RP4). It says as well whether the
+moving statistics moved.
 
 ## Known limits
 
@@ -61,6 +62,7 @@ known are left alone.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from bnlint.dataflow import Const
 from bnlint.findings import Applicability, Finding, Group, Location, Step
@@ -70,6 +72,10 @@ from bnlint.remedies.modes import evaluated
 from bnlint.rule import Rule
 from bnlint.sampling import sampling_switch
 from bnlint.trace import Forward, ModeSwitch, NormCall, Origin, Run, Trace, Updates
+
+if TYPE_CHECKING:
+    from bnlint.runtime.observed import Observed
+    from bnlint.runtime.symptoms import Wrong
 
 
 class EvaluatedWithoutEvalMode(Rule):
@@ -92,6 +98,35 @@ class EvaluatedWithoutEvalMode(Rule):
                 seen.add(forward.site)
                 yield self._finding(forward, call, verdict, trace)
 
+    def confirm(self, observed: Observed) -> Iterator[Finding]:
+        """Report each call once."""
+        from bnlint.runtime.lives import many
+        from bnlint.runtime.symptoms import Source, by_run, evaluated_by_batch
+
+        found = [wrong for wrong in evaluated_by_batch(observed, Source.MODE) if _follows_the_model(wrong)]
+        for site, wrong in by_run(found, observed).items():
+            first = wrong[0]
+            layers = {each.life.layer.key for each in wrong}
+            learned = any(each.seen.passage.moved for each in wrong)
+            steps = [Step(first.life.site(observed), "this layer is built here, in training mode")]
+            switched = first.seen.passage.phase_site
+            if switched is not None:
+                steps.append(Step(switched, "put into training mode here"))
+            steps.append(Step(site, f"evaluated here: {first.because}"))
+            yield self.finding(
+                site,
+                f"{many(len(layers), 'layer')} in training mode in {many(first.seen.run.count, 'evaluation')}: the "
+                "output depended on the rest of the evaluated batch"
+                + (", and the moving statistics learned from it" if learned else ""),
+                steps,
+            )
+
+    def contradict(self, finding: Finding, observed: Observed) -> str:
+        """Look at what the layers did in these evaluations."""
+        from bnlint.runtime.refutations import evaluated_by_moving
+
+        return evaluated_by_moving(finding, observed)
+
     def _finding(self, forward: Forward, call: NormCall, verdict: Verdict, trace: Trace) -> Finding:
         switches = [
             switch
@@ -109,6 +144,11 @@ class EvaluatedWithoutEvalMode(Rule):
             steps,
             evaluated(call, forward, trace),
         )
+
+
+def _follows_the_model(wrong: Wrong) -> bool:
+    """Whether `eval()` on the model would have reached the layer, as far as a run shows."""
+    return wrong.seen.run.training is not False and not wrong.life.layer.in_forward
 
 
 def _in_training_mode(forward: Forward, run: Run, trace: Trace) -> NormCall | None:

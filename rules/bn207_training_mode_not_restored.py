@@ -42,7 +42,8 @@ trains and does not contain the evaluation, is unsafe.
 
 ## Confirmed by
 
-Not yet: the observer of PyTorch is to come.
+`bnlint run`: training steps from one line normalised with the statistics of the batch at first, and with the moving
+ones later, after the `eval()` that an evaluation had asked for (RP3).
 
 ## Known limits
 
@@ -58,6 +59,7 @@ every so many steps inside the epoch, while only the epoch begins with `train()`
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from bnlint.dataflow import Choice, Const, Node, Unknown, Value
 from bnlint.findings import Applicability, Finding, Group, Location, Step
@@ -67,6 +69,9 @@ from bnlint.remedies.modes import trained
 from bnlint.rule import Rule
 from bnlint.runs import executions, training_runs
 from bnlint.trace import Forward, ModeSwitch, NormCall, Origin, Trace, TrainStep
+
+if TYPE_CHECKING:
+    from bnlint.runtime.observed import Observed
 
 
 class TrainingModeNotRestored(Rule):
@@ -103,6 +108,35 @@ class TrainingModeNotRestored(Rule):
                 if switch is not None and switch.site not in seen:
                     seen.add(switch.site)
                     yield self._finding(switch, forward, first[key], trace, " for the rest of the epoch")
+
+    def confirm(self, observed: Observed) -> Iterator[Finding]:
+        """Report each switch once."""
+        from bnlint.runtime.lives import many, place_of, somewhere
+        from bnlint.runtime.symptoms import left_in_evaluation_mode
+
+        seen: set[Location] = set()
+        for life, before, after in left_in_evaluation_mode(observed):
+            site = somewhere(observed, after.passage.phase_site)
+            if site in seen:
+                continue
+            seen.add(site)
+            trained = place_of(after.run, observed)
+            yield self.finding(
+                site,
+                f"`{life.layer.name}` was trained in training mode in {many(before.run.count, 'step')}, and in "
+                f"evaluation mode in {many(after.run.count, 'step')} after this: its moving statistics moved no longer",
+                (
+                    Step(life.site(observed), "this layer is built here"),
+                    Step(trained, "trained here, first in training mode"),
+                    Step(site, "put into evaluation mode here, and not back before the next step"),
+                ),
+            )
+
+    def contradict(self, finding: Finding, observed: Observed) -> str:
+        """Look at what the layers did in these steps."""
+        from bnlint.runtime.refutations import trained_by_batch
+
+        return trained_by_batch(finding, observed)
 
     def _finding(
         self, switch: ModeSwitch, forward: Forward, call: NormCall, trace: Trace, when: str = ""

@@ -32,7 +32,8 @@ Whether a momentum was meant, and in whose convention, only the author knows: th
 
 ## Confirmed by
 
-Not yet: the observer of PyTorch is to come. Executed with torch 2.13: the output is that of an epsilon of 0.8.
+`bnlint run`: the output of the layer is the formula with an epsilon of 0.01 or more (RP1), which it was given by
+position.
 
 ## Known limits
 
@@ -46,11 +47,15 @@ Values below 0.01 are left alone.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from bnlint.dataflow import Const, Value
 from bnlint.findings import Applicability, Finding, Fix, Group, Location, Step
 from bnlint.rule import Rule
 from bnlint.trace import NormLayer, Trace
+
+if TYPE_CHECKING:
+    from bnlint.runtime.observed import Observed
 
 _LARGE = 0.01
 """A thousand times the default."""
@@ -85,6 +90,28 @@ class EpsilonPassedPositionally(Rule):
                     ),
                     Fix(Applicability.DISPLAY, "say by its name what is meant, `momentum=` or `eps=`"),
                 )
+
+    def confirm(self, observed: Observed) -> Iterator[Finding]:
+        """Report each layer once."""
+        from bnlint.runtime.lives import lives, place_of
+        from bnlint.runtime.observed import Mode
+
+        fits = (Mode.BATCH, Mode.MOVING, Mode.BOTH)
+        seen: set[Location] = set()
+        for life in lives(observed):
+            layer, site = life.layer, life.site(observed)
+            used = next((each for each in life.runs if each.passage.mode in fits), None)
+            if site in seen or used is None or "eps" not in layer.given or layer.epsilon < _LARGE:
+                continue
+            seen.add(site)
+            yield self.finding(
+                site,
+                f"`{layer.name}` added {layer.epsilon:g} to the variance: it stands in the place of `eps`",
+                (
+                    Step(site, "given by position here"),
+                    Step(place_of(used.run, observed), "the output of this run is the formula with it"),
+                ),
+            )
 
 
 def _text(value: Value | None, features: Value | None) -> str | None:

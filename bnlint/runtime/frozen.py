@@ -35,7 +35,9 @@ def changed_in_vain(observed: Observed) -> Iterator[Wrong]:
 def overwritten(observed: Observed) -> Iterator[tuple[Wrong, Seen]]:
     """The layers that moved the statistics of another training, and the step before that had left them alone."""
     for life in lives(observed):
-        steps = _in_training(life) if life.layer.has_statistics and _has_learned(life) else []
+        # Of a module that has a mode somebody may have switched it in between, on purpose.
+        kept = life.layer.has_statistics and life.layer.framework != "pytorch" and _has_learned(life)
+        steps = _in_training(life) if kept else []
         rests = [seen for seen in steps if seen.passage.mode is Mode.MOVING and not seen.passage.moved]
         for seen in steps:
             rest = next((each for each in rests if each.run.order < seen.run.order), None)

@@ -110,6 +110,22 @@ class LayerSeen:
     """For the picture: some outputs by B of the last sampled training step (at most 256)."""
     inference_sample: list[float] = field(default_factory=list)
     """The outputs by r for the same input at the same places."""
+    last_scale: Figures | None = None
+    """Of gamma, when it was last seen."""
+    given: list[str] = field(default_factory=list)
+    """The parameters that it was given by position when it was built, where that is known."""
+    statistics_type: str = ""
+    """The type of its moving statistics, like ``float16``; empty if that is not known."""
+    registered: bool | None = None
+    """Whether the model that runs it has it, or its gamma, among its parts; None if that is not known."""
+    buffered: bool | None = None
+    """Whether the model has its moving statistics among its buffers."""
+    in_forward: bool = False
+    """Whether it was built while a module was being called."""
+    rebuilt: int = 0
+    """How often the same lines built it anew after the one before was gone, each for one forward pass only."""
+    copy_of: str = ""
+    """The key of the layer that it is a copy of, if it is one."""
 
     def momentum_of(self, kept: float) -> float:
         """What the layer's framework calls momentum, for a share that is kept."""
@@ -130,7 +146,8 @@ class Passage:
     fixed: bool | None = None
     """Whether the phase is a constant that no feed and no variable can change; None when that is not known."""
     phase_site: Location | None = None
-    """The line that made the placeholder which tells the phase, or that set the phase of the whole program."""
+    """The line that made the placeholder which tells the phase, or that set the phase of the whole program; for a
+    module that has a mode, the one that last called its ``train`` or ``eval``."""
     trained: bool | None = None
     """Whether the run changed the layer's own gamma or beta; None when it has none or it is not known."""
     trainable: bool | None = None
@@ -157,6 +174,8 @@ class Passage:
     """What the layer does if neither formula fits, as a clause, where one of the usual mistakes fits."""
     suspect: str = ""
     """The code of the rule about that mistake."""
+    recomputed: bool = False
+    """Whether the layer ran again for the backward pass, as activation checkpointing has it: ``updates`` has both."""
 
 
 @dataclass(slots=True)
@@ -186,6 +205,28 @@ class RunSeen:
     """For training: the line that built the train step."""
     skips: Location | None = None
     """With ``skipped``: the line that built the first operation that goes without the layers, if it can be told."""
+    training: bool | None = None
+    """The mode of the outermost module that was called, if it has one."""
+    recorded: bool | None = None
+    """Whether gradients could have been taken of it; None if that is not known."""
+
+
+@dataclass(slots=True)
+class SwitchSeen:
+    """A line that puts a module and its parts into training or evaluation mode."""
+
+    site: Location | None
+    training: bool
+    module: str
+    """The name of the module's class."""
+    own: bool
+    """Whether the module is a normalisation layer itself."""
+    callers: list[Location] = field(default_factory=list)
+    layers: list[str] = field(default_factory=list)
+    """Keys of the layers that it put into that mode."""
+    count: int = 0
+    order: int = 0
+    """How many kinds of runs had been seen when it happened first."""
 
 
 @dataclass(slots=True)
@@ -199,6 +240,12 @@ class CheckpointSeen:
     """Keys of layers whose statistics it does not hold."""
     training_mode: list[str] = field(default_factory=list)
     """For an export: keys of layers that are in training mode in it."""
+    strict: bool | None = None
+    """For a model that takes a state dictionary: whether all names had to fit."""
+    left_out: list[str] = field(default_factory=list)
+    """Names of the model that are not in it, at most 20."""
+    unused: list[str] = field(default_factory=list)
+    """Names in it that the model does not have, at most 20."""
 
 
 @dataclass(slots=True)
@@ -222,6 +269,8 @@ class Observed:
     seconds: float = 0.0
     notes: list[str] = field(default_factory=list)
     """Sentences about what could not be observed, and why."""
+    switches: list[SwitchSeen] = field(default_factory=list)
+    """Of modules that have a mode."""
 
     def layer(self, key: str) -> LayerSeen:
         """The layer of a key."""

@@ -132,6 +132,7 @@ class Source(enum.Enum):
     CONSTANT = "a constant"
     CONTEXT = "the learning phase, fixed for the whole program"
     FORGOTTEN = "the default of a placeholder that this run does not feed"
+    MODE = "the mode of the module"
     UNTOLD = "nobody, because the trainer tells a model nothing whose `call` does not ask"
     UNKNOWN = "not known"
 
@@ -156,6 +157,8 @@ def source(seen: Seen) -> Source:
     passage = seen.passage
     if passage.suspect == "BN108":
         return Source.UNTOLD
+    if passage.origin == "mode":
+        return Source.MODE
     if _is_constant(seen):
         if passage.origin == "context":
             return Source.CONTEXT
@@ -198,7 +201,8 @@ def evaluated_by_batch(observed: Observed, where: Source) -> Iterator[Wrong]:
 def evaluated_without_statistics(observed: Observed) -> Iterator[tuple[Wrong, Seen | None]]:
     """The evaluations of layers without moving statistics, with a step that trained them if there is one."""
     for life in lives(observed):
-        if not life.layer.has_statistics:
+        # In PyTorch there are statistics unless somebody wants none.
+        if not life.layer.has_statistics and life.layer.framework != "pytorch":
             trained = next(iter(life.trained_by(Mode.BATCH)), None)
             for wrong in _evaluated_by_batch(life, observed):
                 if trained is not None or _restores(observed):
@@ -206,7 +210,9 @@ def evaluated_without_statistics(observed: Observed) -> Iterator[tuple[Wrong, Se
 
 
 def _evaluated_by_batch(life: Life, observed: Observed) -> Iterator[Wrong]:
-    for seen in life.evaluations if life.over_batch else ():
+    # In PyTorch the share of the batch may be all or nothing on purpose: then no average is kept.
+    kept = life.layer.framework != "pytorch" or life.layer.momentum not in (0, 1)
+    for seen in life.evaluations if life.over_batch and kept else ():
         if seen.passage.mode is Mode.BATCH and seen.passage.declared is not False:
             because = evidence(seen, observed)
             if because and not is_meant(life, seen.run):
@@ -223,12 +229,22 @@ def evidence(seen: Seen, observed: Observed) -> str:
     if sign and not any(sign_of_evaluation(_places(other)) == sign for other in training):
         return sign
     ends = [other.last for other in training]
-    if training and all(ends) and run.order > max(ends) and not observed.ended:
+    after = training and all(ends) and run.order > max(ends) and not observed.ended
+    if after and not _may_estimate(seen, observed):
         return "it comes after the last training step"
     batches = {passage.batch for other in training for passage in other.passages} - {0}
     if _is_constant(seen) and seen.passage.batch and batches and seen.passage.batch not in batches:
         return f"its batch has {many(seen.passage.batch, 'example')}, those of the training have {min(batches):,}"
     return "the program reads a checkpoint and never trains" if not training and _restores(observed) else ""
+
+
+def _may_estimate(seen: Seen, observed: Observed) -> bool:
+    """Whether a module in training mode may have run to estimate its statistics, which are used later."""
+    return seen.passage.origin == "mode" and any(
+        passage.layer == seen.passage.layer and passage.mode is Mode.MOVING and run.last > seen.run.order
+        for run in observed.runs
+        for passage in run.passages
+    )
 
 
 def is_meant(life: Life, run: RunSeen | None = None) -> bool:
@@ -239,6 +255,22 @@ def is_meant(life: Life, run: RunSeen | None = None) -> bool:
 def _sign(life: Life, run: RunSeen | None) -> str | None:
     places = [life.layer.site, *life.layer.callers, *(_places(run) if run is not None else ())]
     return deliberate((), [life.layer.name, *all_names(places)])
+
+
+def left_in_evaluation_mode(observed: Observed) -> Iterator[tuple[Life, Seen, Seen]]:
+    """The layers that a training step uses in training mode first, and then in the evaluation mode that somebody asked
+    for to evaluate; with that step before and after."""
+    for life in lives(observed):
+        for after in life.trained_by(Mode.MOVING):
+            passage = after.passage
+            asked = passage.origin == "mode" and any(
+                seen.passage.mode is Mode.MOVING and seen.passage.phase_site == passage.phase_site
+                for seen in life.evaluations
+            )
+            for before in life.trained_by(Mode.BATCH) if asked and passage.phase_site is not None else ():
+                if before.run.site == after.run.site and before.run.order < after.run.order:
+                    yield life, before, after
+                    break
 
 
 def overruled(observed: Observed) -> Iterator[tuple[Life, Seen]]:
@@ -286,7 +318,9 @@ def moved_by_others(observed: Observed) -> Iterator[tuple[Life, Seen, Seen]]:
         moving = [seen for seen in life.runs if seen.run.purpose is Purpose.TRAIN and seen.passage.moved]
         own = next((seen for seen in moving if seen.passage.trained is True), None)
         for seen in moving:
-            wanted = life.inference is not None or not _is_constant(seen)
+            # That a part of a larger step runs in the mode of its module says nothing about what is wanted.
+            told = seen.passage.origin != "mode" and not _is_constant(seen)
+            wanted = life.inference is not None or told
             if own is not None and seen.passage.trained is False and wanted:
                 yield life, seen, own
 
@@ -303,8 +337,13 @@ def missed(checkpoint: CheckpointSeen, observed: Observed) -> list[Life]:
 
 def share_kept(life: Life) -> float | None:
     """The share of the statistics that one update keeps, as measured; None if it is not known."""
-    shares = [seen.passage.momentum for seen in life.training if seen.passage.moved and seen.passage.momentum]
+    shares = [seen.passage.momentum for seen in moving(life) if seen.passage.momentum]
     return shares[0] if shares else None
+
+
+def moving(life: Life) -> list[Seen]:
+    """The runs that moved its statistics: training steps, or any if there was none."""
+    return [seen for seen in life.training or life.runs if seen.passage.moved]
 
 
 def count_of_updates(life: Life) -> int:

@@ -9,7 +9,7 @@ TENSORFLOW1 = "TensorFlow 1"
 KERAS2 = "Keras 2"
 KERAS3 = "Keras 3"
 BOTH = (KERAS2, KERAS3)
-NO_TORCH = "`bnlint run` does not watch PyTorch yet."
+TORCH = "PyTorch"
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,8 @@ UNSEEN = {
 }
 """Rules of which nothing can be shown, neither flagged nor run, and why."""
 
+NO_TORCH = "`bnlint run` does not confirm this of PyTorch yet."
+
 CASES: dict[str, tuple[Case, ...]] = {
     "BN003": (
         Case("bad_one_code_too_many.py", unseen="It is about comments, and a run does not read them."),
@@ -57,7 +59,11 @@ CASES: dict[str, tuple[Case, ...]] = {
         Case("bad_module_forwards_no_phase.py", on=BOTH),
     ),
     "BN108": (Case("bad_fit_of_a_model_of_blocks.py", on=(KERAS3,)),),
-    "BN110": (Case("bad_contrib_decay_in_partial.py"), Case("bad_keras_torch_momentum.py", on=BOTH)),
+    "BN110": (
+        Case("bad_contrib_decay_in_partial.py"),
+        Case("bad_keras_torch_momentum.py", on=BOTH),
+        Case("bad_torch_module_with_keras_momentum.py", on=(TORCH,)),
+    ),
     "BN111": (
         Case("bad_made_where_it_is_applied.py", twin="good_made_by_a_method_of_init.py", unseen=NO_TORCH),
     ),
@@ -84,8 +90,8 @@ CASES: dict[str, tuple[Case, ...]] = {
             "BN107.",
         ),
     ),
-    "BN206": (Case("bad_no_grad_is_not_eval.py", unseen=NO_TORCH),),
-    "BN207": (Case("bad_validation_leaves_eval_mode.py", unseen=NO_TORCH),),
+    "BN206": (Case("bad_no_grad_is_not_eval.py", on=(TORCH,)),),
+    "BN207": (Case("bad_validation_leaves_eval_mode.py", on=(TORCH,)),),
     "BN208": (Case("bad_eval_is_only_named.py", unseen=NO_TORCH),),
     "BN209": (
         Case("bad_own_flag_only.py", twin="good_module_by_module.py", unseen=NO_TORCH),
@@ -138,7 +144,7 @@ CASES: dict[str, tuple[Case, ...]] = {
     "BN505": (
         Case("bad_torch_reset_before_the_test.py", twin="good_torch_estimated_again.py", unseen=NO_TORCH),
     ),
-    "BN601": (Case("bad_keras_momentum_by_position.py", twin="good_named.py", unseen=NO_TORCH),),
+    "BN601": (Case("bad_keras_momentum_by_position.py", twin="good_named.py", on=(TORCH,)),),
     "BN602": (
         Case("bad_default_axis_channels_first.py", on=BOTH),
         Case("bad_layer_of_own_class.py", on=BOTH),

@@ -1,7 +1,8 @@
-"""Runs scripts under observation, as `bnlint run` does, in forks of a process that has imported TensorFlow once.
+"""Runs scripts under observation, as `bnlint run` does, in forks of a process that has imported a framework once.
 
-It reads jobs from its standard input, one a line, and answers each with a line: the exit code. A job is what
-``bnlint.runtime.script.child`` calls a plan, with the folder to run it in and how long it may take.
+Its argument is the framework. It reads jobs from its standard input, one a line, and answers each with a line: the
+exit code. A job is what ``bnlint.runtime.script.child`` calls a plan, with the folder to run it in and how long it may
+take.
 """
 
 from __future__ import annotations
@@ -17,15 +18,19 @@ from typing import Any, NoReturn
 
 
 def main() -> None:
-    _import_frameworks()
+    _import_frameworks(sys.argv[1])
     answers = os.fdopen(os.dup(1), "w")
     print("ready", file=answers, flush=True)
     for line in sys.stdin:
         print(_run(json.loads(line)), file=answers, flush=True)
 
 
-def _import_frameworks() -> None:
+def _import_frameworks(name: str) -> None:
     """As ``bnlint.runtime.compat`` does it; nothing is computed before the fork."""
+    if name == "torch":
+        import torch  # noqa: F401
+
+        return
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     import tensorflow  # noqa: F401
 

@@ -1,4 +1,4 @@
-"""Runs programs under observation, quickly: in forks of one process that has imported TensorFlow."""
+"""Runs programs under observation, quickly: in forks of one process that has imported the framework."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from bnlint.runtime.observed import Observed
 from bnlint.runtime.script import journal
 
-from .cases import KERAS3
+from .cases import KERAS2, KERAS3, TENSORFLOW1, TORCH
 
 PATIENCE = 120
 """Seconds after which a program is taken to hang; none comes near it."""
@@ -32,11 +32,12 @@ class Ran:
 
 
 class Observer:
-    """One process that forks; the first program waits for it to import TensorFlow."""
+    """One process that forks; the first program waits for it to import the framework."""
 
-    def __init__(self, folder: Path, legacy: bool) -> None:
+    def __init__(self, folder: Path, framework: str, legacy: bool = False) -> None:
         """``legacy``: Keras is tf-keras."""
         self._folder = folder
+        self._framework = framework
         self._legacy = legacy
         self._process: subprocess.Popen[str] | None = None
 
@@ -74,10 +75,10 @@ class Observer:
 
     def _start(self) -> subprocess.Popen[str]:
         paths = os.pathsep.join(filter(None, (str(_ROOT), os.environ.get("PYTHONPATH"))))
-        said = self._folder / f"frameworks {self._legacy:d}"
+        said = self._folder / f"{self._framework} {self._legacy:d}"
         with said.open("w") as errors:
             process = subprocess.Popen(
-                [sys.executable, str(_FORKS)],
+                [sys.executable, str(_FORKS), self._framework],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,
@@ -93,11 +94,17 @@ class Observers:
     """An observer for each of what programs are run on; each is started when it is first needed."""
 
     def __init__(self, folder: Path) -> None:
-        self._made = {legacy: Observer(folder, legacy) for legacy in (True, False)}
+        legacy = Observer(folder, "tensorflow", legacy=True)
+        self._made = {
+            TENSORFLOW1: legacy,
+            KERAS2: legacy,
+            KERAS3: Observer(folder, "tensorflow"),
+            TORCH: Observer(folder, "torch"),
+        }
 
     def on(self, what: str) -> Observer:
         """The observer that runs programs on what a case names."""
-        return self._made[what != KERAS3]
+        return self._made[what]
 
     def close(self) -> None:
         """End their processes."""

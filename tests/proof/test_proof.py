@@ -11,16 +11,19 @@ from pathlib import Path
 
 import pytest
 
-from .cases import CASES, Case
+from .cases import CASES, TORCH, Case
 
-if any(importlib.util.find_spec(name) is None for name in ("tensorflow", "tf_keras", "tf_slim")):
-    pytest.skip("TensorFlow, tf-keras and tf-slim are not installed", allow_module_level=True)
 if not hasattr(os, "fork"):
     pytest.skip("`bnlint run` needs Linux or macOS", allow_module_level=True)
 
 from .measure import measure
 from .observer import Observers
 from .page import PAGE, key, page, rows
+
+
+def _missing(case: Case) -> list[str]:
+    needed = ["torch"] if TORCH in case.on else ["tensorflow", "tf_keras", "tf_slim"]
+    return [name for name in needed if importlib.util.find_spec(name) is None]
 
 
 @pytest.mark.parametrize(
@@ -39,6 +42,8 @@ def test_proof(
     monkeypatch: pytest.MonkeyPatch,
     request: pytest.FixtureRequest,
 ) -> None:
+    if missing := _missing(case):
+        pytest.skip(f"not installed: {', '.join(missing)}")
     monkeypatch.chdir(tmp_path)
     row = measure(code, case, observers, tmp_path)
     assert code in row.flagged.split(", ")

@@ -159,8 +159,22 @@ def by_hand(**more: object) -> LayerSeen:
 NO_STATISTICS = {"origin": "none", "fixed": True, "moved": None, "momentum": None, "updates": None}
 FIXED = {"fixed": True}
 FORGOTTEN = {"fixed": False, "phase_site": at(PHASE)}
+MODE = {"origin": "mode", "fixed": None, "phase_site": at(PHASE)}
 
 UNFED = "InvalidArgumentError: You must feed a value for placeholder tensor '{}' with dtype bool"
+
+
+def module(**more: object) -> LayerSeen:
+    """A layer of PyTorch."""
+    return layer(
+        **{"api": "torch.nn.BatchNorm1d", "framework": "pytorch", "momentum": 0.9, **IN_PLACE, **more}
+    )
+
+
+def switched_off(**more: object) -> RunSeen:
+    """The steps of ``train``, after somebody has put the model into evaluation mode."""
+    return train(asleep(**{**MODE, "phase_site": at(SAVED)}), key="later", order=3010, last=4000, **more)
+
 
 GOOD = observed([layer()], train(learns(), fed=FED), evaluate(infers(), fed=FED_OFF))
 """A program that is right in every respect."""
@@ -227,6 +241,26 @@ CONFIRM: dict[str, list[Callable[[], tuple[Observed, int]]]] = {
         ),
     ],
     "BN204": [lambda: (standing(stays(origin="default", updates=1), momentum=1.0), 10)],
+    "BN206": [
+        lambda: (observed([module()], train(learns(**MODE)), evaluate(by_batch(**MODE))), TESTED),
+        lambda: (
+            observed(
+                [module()], train(learns(**MODE)), evaluate(by_batch(moved=True, **MODE), training=True)
+            ),
+            TESTED,
+        ),
+    ],
+    "BN207": [
+        lambda: (
+            observed(
+                [module()],
+                train(learns(**MODE)),
+                evaluate(infers(**{**MODE, "phase_site": at(SAVED)})),
+                switched_off(),
+            ),
+            SAVED,
+        ),
+    ],
     "BN210": [
         lambda: (observed([by_hand()], train(learns()), evaluate(infers(moved=True))), 10),
         lambda: (observed([by_hand()], train(learns()), evaluate(infers(moved=True, mode=Mode.NEITHER))), 10),
@@ -289,6 +323,13 @@ CONFIRM: dict[str, list[Callable[[], tuple[Observed, int]]]] = {
         lambda: (
             observed([layer(**STILL)], evaluate(infers()), checkpoints=[replace(READS, missing=["bn"])]),
             SAVED,
+        ),
+    ],
+    "BN601": [
+        lambda: (observed([module(epsilon=0.8, given=["num_features", "eps"])], train(learns(**MODE))), 10),
+        lambda: (
+            observed([module(epsilon=8.0, given=["num_features", "eps"])], evaluate(infers(**MODE))),
+            10,
         ),
     ],
     "BN602": [
@@ -472,6 +513,34 @@ LOOK_ALIKES: dict[str, list[Callable[[], Observed]]] = {
         lambda: standing(stays(origin="argument", updates=1), momentum=1.0),
         lambda: observed([layer()], train(learns(origin="default"))),
     ],
+    "BN206": [
+        lambda: observed([module()], train(learns(**MODE)), evaluate(infers(**MODE))),
+        # The model was in evaluation mode, and did not reach the layer: that is another bug.
+        lambda: observed([module()], train(learns(**MODE)), evaluate(by_batch(**MODE), training=False)),
+        lambda: observed([module(in_forward=True)], train(learns(**MODE)), evaluate(by_batch(**MODE))),
+        # Each batch is meant to have its own statistics, or no other layer needs them.
+        lambda: observed([module(momentum=0)], train(learns(**MODE)), evaluate(by_batch(**MODE))),
+        lambda: observed([module(name="sampler.norm")], train(learns(**MODE)), evaluate(by_batch(**MODE))),
+        # The statistics are estimated anew, and used later.
+        lambda: observed(
+            [module()],
+            train(learns(**MODE)),
+            evaluate(by_batch(moved=True, **MODE)),
+            evaluate(infers(**MODE), key="later", order=3100, last=3101),
+        ),
+    ],
+    "BN207": [
+        # Nobody has asked for this mode to evaluate.
+        lambda: observed([module()], train(learns(**MODE)), switched_off()),
+        lambda: observed([module()], train(learns(**MODE)), evaluate(infers(**MODE)), switched_off()),
+        # Steps at another place are another training.
+        lambda: observed(
+            [module()],
+            train(learns(**MODE)),
+            evaluate(infers(**{**MODE, "phase_site": at(SAVED)})),
+            switched_off(site=at(FIRST)),
+        ),
+    ],
     "BN210": [
         lambda: observed([by_hand()], train(learns()), evaluate(infers())),
         # The statistics are estimated anew.
@@ -544,6 +613,11 @@ LOOK_ALIKES: dict[str, list[Callable[[], Observed]]] = {
             train(stays(**FIXED)),
             checkpoints=[replace(SAVES, missing=["bn"])],
         ),
+    ],
+    "BN601": [
+        lambda: observed([module(epsilon=0.8, given=["num_features"])], train(learns(**MODE))),
+        lambda: observed([module(epsilon=1e-3, given=["num_features", "eps"])], train(learns(**MODE))),
+        lambda: observed([module(epsilon=0.8, given=["num_features", "eps"])]),
     ],
     "BN602": [
         lambda: observed([layer(axes=[1], channels_in=[1])], train(learns())),

@@ -186,12 +186,16 @@ class Recorder:
 
     def flush(self) -> None:
         """Write the state, if it has changed."""
-        if not self.active or not self._changed:
+        # Only the thread of the script may bring to an end what is under way, which another write left out.
+        ends = threading.current_thread() is threading.main_thread()
+        if not self.active or not (self._changed or ends):
             return
         begin = time.perf_counter()
         with self.lock:
             for prepare in self._before_writing:
                 prepare()
+            if not self._changed:
+                return
             self.observed.seconds = begin - self._started
             self._changed = False
             journal.write(self._path, self.observed, self.refused)

@@ -19,8 +19,11 @@ WATCHERS = {
     "keras": ("bnlint.runtime.backends.eager.keras3",),
     "tf_keras": ("bnlint.runtime.backends.eager.legacy",),
     "tf_slim": ("bnlint.runtime.backends.tensorflow1.slim",),
+    "torch": ("bnlint.runtime.backends.pytorch_eager",),
+    "torch._dynamo.eval_frame": ("bnlint.runtime.backends.pytorch_eager.compiled",),
+    "torch.onnx": ("bnlint.runtime.backends.pytorch_eager.onnx",),
 }
-"""By the framework's top-level module, modules with a function ``observe(recorder)``. It is called once, when the
+"""By the module of a framework, modules with a function ``observe(recorder)``. It is called once, when the
 framework has been imported, before the user's next line."""
 
 

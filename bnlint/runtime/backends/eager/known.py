@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,6 +39,17 @@ class Known:
     beta: Any = None
     previous: State | None = None
     """Of a layer that is moved by hand, what it had in the last training step that was looked at."""
+    unbiased: bool = False
+    """Whether the moving variance is that of the unbiased variances of the batches."""
+
+    def axes(self, shape: Sequence[int], state: State) -> tuple[int, ...]:
+        """The axes of the channels in an input of this shape."""
+        if self.part is not None:
+            return tuple(axis % len(shape) for axis in self.part.axes(shape))
+        vector = state.gamma if state.gamma is not None else state.beta
+        size = len(shape) if vector is None else vector.size
+        fitting = [axis for axis in reversed(range(len(shape))) if shape[axis] == size]
+        return (fitting[0] if fitting else len(shape) - 1,)
 
     @property
     def weights(self) -> set[int]:

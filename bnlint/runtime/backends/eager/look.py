@@ -4,7 +4,6 @@ it was given and by whether its statistics moved."""
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -63,6 +62,10 @@ class Looked:
     """0: the mode was told without looking at the output."""
     instead: str = ""
     suspect: str = ""
+    trainable: bool | None = None
+    """Whether the layer's own gamma and beta were to be trained, where the layer itself can be asked."""
+    recomputed: bool = False
+    """Whether this was done again for a backward pass, as activation checkpointing does it."""
     first: State | None = None
     """What the layer had before and after."""
     last: State | None = None
@@ -78,8 +81,9 @@ def look(
     mask: Any,
     before: State | None,
     after: State | None,
+    dtype: str = "",
 ) -> Looked:
-    """Judge a layer by its input and output, both with values."""
+    """Judge a layer by its input and output, both with values; ``dtype`` is that of the output if NumPy lacks it."""
     import numpy
 
     found = Looked(known, phase, site, first=before, last=after)
@@ -92,15 +96,15 @@ def look(
         return found
     if not (values.dtype.kind == "f" or values.dtype.name == "bfloat16"):
         return found
-    axes = _axes(known, values.shape, before)
+    axes = known.axes(values.shape, before)
     known.seen.axes = list(axes)
     found.batch = int(values.shape[0])
     batch = batch_statistics(values, axes, None if mask is None else numpy.asarray(mask))
     known.seen.channels = known.seen.channels or int(batch.mean.size)
-    _formula(found, values, results, batch, before, after, axes)
+    _formula(found, values, results, batch, before, after, axes, dtype or str(results.dtype))
     if before.mean is not None and after is not None:
         if found.moved:
-            found.momentum = _momentum(before, after, batch)
+            found.momentum = _momentum(before, after, batch, known.unbiased)
         part = kept(values.shape, axes)
         found.picture = _picture(values[part], batch, before, after, known.seen.epsilon, axes)
     return found
@@ -179,10 +183,10 @@ def _formula(
     before: State,
     after: State | None,
     axes: tuple[int, ...],
+    dtype: str,
 ) -> None:
     known = found.known
     part = kept(x.shape, axes)
-    dtype = str(y.dtype)
     judged = None
     used = before
     # A layer may move its statistics first and use them then.
@@ -224,7 +228,7 @@ def _formula(
         found.instead, found.suspect = explain(known.norm, seen_as, found.phase.declared is not False)
 
 
-def _momentum(before: State, after: State, batch: Statistics) -> float | None:
+def _momentum(before: State, after: State, batch: Statistics, unbiased: bool) -> float | None:
     """The share that was kept, as measured; None if rounding could be taken for it.
 
     It is told by the mean, or by the variance where that of the mean is lost: B is 0 up to rounding for an input that
@@ -235,7 +239,7 @@ def _momentum(before: State, after: State, batch: Statistics) -> float | None:
     size = numpy.sqrt(batch.variance + batch.mean**2)
     pairs = (
         (before.mean, after.mean, batch.mean, size),
-        (before.variance, after.variance, batch.variance, size**2),
+        (before.variance, after.variance, batch.variance * (batch.bessel if unbiased else 1.0), size**2),
     )
     for old, new, value, scale in pairs:
         old = numpy.asarray(old, numpy.float64).reshape(value.shape)
@@ -266,15 +270,6 @@ def _picture(
     picture.train_sample = [float(value) for value in by_batch.reshape(-1)[::stride][:_SAMPLE]]
     picture.inference_sample = [float(value) for value in by_moving.reshape(-1)[::stride][:_SAMPLE]]
     return picture
-
-
-def _axes(known: Known, shape: Sequence[int], state: State) -> tuple[int, ...]:
-    if known.part is not None:
-        return tuple(axis % len(shape) for axis in known.part.axes(shape))
-    vector = state.gamma if state.gamma is not None else state.beta
-    size = len(shape) if vector is None else vector.size
-    fitting = [axis for axis in reversed(range(len(shape))) if shape[axis] == size]
-    return (fitting[0] if fitting else len(shape) - 1,)
 
 
 def _figures(values: Array) -> Figures | None:

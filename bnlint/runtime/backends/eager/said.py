@@ -22,6 +22,20 @@ class Sources:
         said = self._said(place)
         return bool(said) and all(_constant(each) is value for each in said)
 
+    def arguments(
+        self, place: Location | None, function: str, name: str, position: int
+    ) -> list[ast.expr | None]:
+        """What the calls of a function at a place pass for a parameter; None for those that leave it out.
+
+        Empty if there is no such call there, or if arguments are unpacked.
+        """
+        calls = [] if place is None else [call for call in self._at(place) if _calls(call, function)]
+        if any(isinstance(each, ast.Starred) for call in calls for each in call.args):
+            return []
+        if any(keyword.arg is None for call in calls for keyword in call.keywords):
+            return []
+        return [_argument(call, name, position) for call in calls]
+
     def is_name(self, place: Location | None) -> bool:
         """Whether it passes what a parameter or another variable of the function holds."""
         said = self._said(place)
@@ -67,6 +81,21 @@ def _phases(call: ast.Call) -> Iterator[ast.expr]:
     for argument in call.args[1:]:
         if _constant(argument) is not None:
             yield argument
+
+
+def is_constant(argument: ast.expr | None, value: bool) -> bool:
+    """Whether an argument is this phase, as a constant."""
+    return argument is not None and _constant(argument) is value
+
+
+def _calls(call: ast.Call, function: str) -> bool:
+    called = call.func
+    return function in (getattr(called, "attr", None), getattr(called, "id", None))
+
+
+def _argument(call: ast.Call, name: str, position: int) -> ast.expr | None:
+    given = next((keyword.value for keyword in call.keywords if keyword.arg == name), None)
+    return call.args[position] if given is None and len(call.args) > position else given
 
 
 def _constant(argument: ast.expr) -> bool | None:

@@ -13,8 +13,9 @@ from types import CodeType
 from typing import TYPE_CHECKING, Any
 
 from bnlint.findings import Location
-from bnlint.runtime.backends.eager.look import Looked, keep_state, show
-from bnlint.runtime.observed import METHODS_THAT_EVALUATE, Mode, Passage, Purpose, RunSeen
+from bnlint.runtime.backends.eager.look import Looked
+from bnlint.runtime.backends.runs import Runs, place
+from bnlint.runtime.observed import METHODS_THAT_EVALUATE, Purpose, RunSeen
 from bnlint.runtime.script.recorder import Recorder
 
 if TYPE_CHECKING:
@@ -92,8 +93,7 @@ class Steps:
         self._probes: dict[frozenset[int], int] = {}
         self._by_hand: set[frozenset[int]] = set()
         self._probe: tuple[Tape, Any, Any] | None = None
-        self._passages: dict[tuple[Any, ...], Passage] = {}
-        self._channels: dict[str, int] = {}
+        self._runs = Runs(recorder)
         self.restored: set[int] = set()
         """The variables that were read from a file."""
 
@@ -259,8 +259,8 @@ class Steps:
         api = first.api or _api_of(first, step)
         # A call like `fit` in a helper is another one wherever the helper is called.
         places = first.places if first.api else [each.places[0] for each in step.episodes if each.places]
-        lines = sorted(set(map(_place, places)))
-        key = "|".join([api, purpose.name, *lines, _place(step.site), *fed])
+        lines = sorted(set(map(place, places)))
+        key = "|".join([api, purpose.name, *lines, place(step.site), *fed])
 
         def make() -> RunSeen:
             return RunSeen(
@@ -274,72 +274,8 @@ class Steps:
                 step=step.site,
             )
 
-        with self._recorder.lock:
-            seen = self._recorder.run(key, make)
-            if seen is not None:
-                seen.count += count - 1
-                looked = [found for episode in step.episodes for found in episode.looked]
-                self._passages_of(seen, step, looked)
-                self._recorder.changed()
-            return seen
-
-    def _passages_of(self, seen: RunSeen, step: _Step, looked: list[Looked]) -> None:
-        together: dict[tuple[Any, ...], list[Looked]] = {}
-        for found in looked:
-            key = seen.key, found.known.seen.key, _place(found.site), found.phase.origin
-            together.setdefault(key, []).append(found)
-        for key, group in together.items():
-            passage = self._passages.get(key)
-            if passage is None:
-                phase = group[0].phase
-                passage = self._passages[key] = Passage(
-                    group[0].known.seen.key,
-                    Mode.UNKNOWN,
-                    phase.declared,
-                    phase.origin,
-                    phase.fixed,
-                    phase.site,
-                    site=group[0].site,
-                    instead=phase.instead,
-                    suspect=phase.suspect,
-                )
-                seen.passages.append(passage)
-            passage.samples += 1
-            self._add(passage, group, step)
-
-    def _add(self, passage: Passage, group: list[Looked], step: _Step) -> None:
-        training = bool(step.applied)
-        known = group[0].known
-        trainable = step.episodes[0].trainable.get(known.seen.key)
-        passage.trainable = trainable if passage.trainable is trainable or passage.samples == 1 else None
-        if training:
-            passage.trained = bool(known.weights & step.applied) if known.weights else None
-        counts = [found.updates for found in group]
-        if any(found.moved is not None for found in group):
-            passage.updates = None if None in counts else sum(each for each in counts if each is not None)
-        for found in group:
-            passage.mode = merged(passage.mode, found.mode)
-            if found.phase.declared is not passage.declared:
-                passage.declared, passage.fixed = None, False
-            if found.moved is not None:
-                passage.moved = bool(passage.moved) or found.moved
-            passage.momentum = found.momentum if found.momentum is not None else passage.momentum
-            passage.batch = found.batch or passage.batch
-            passage.batch_error = max(passage.batch_error, found.batch_error)
-            passage.moving_error = max(passage.moving_error, found.moving_error)
-            passage.tolerance = max(passage.tolerance, found.tolerance)
-            passage.instead = passage.instead or found.instead
-            passage.suspect = passage.suspect or found.suspect
-            keep_state(known.seen, found.first, found.last)
-            if training and found.picture is not None:
-                show(known.seen, found.picture, max(1, self._recorder.observed.train_steps), self._channels)
-
-
-def merged(known: Mode, new: Mode) -> Mode:
-    """The mode in several runs: one that fits all of them."""
-    if known in (Mode.UNKNOWN, Mode.BOTH) or known is new:
-        return new
-    return known if new in (Mode.BOTH, Mode.UNKNOWN) else Mode.NEITHER
+        looked = [found for episode in step.episodes for found in episode.looked]
+        return self._runs.add(make, key, looked, step.applied, step.episodes[0].trainable, count)
 
 
 def _api_of(first: Episode, step: _Step) -> str:
@@ -350,10 +286,6 @@ def _api_of(first: Episode, step: _Step) -> str:
 
 def _apart(one: list[Episode], other: list[Episode]) -> bool:
     return not set(map(id, one)) & set(map(id, other))
-
-
-def _place(site: Location | None) -> str:
-    return f"{site.path}:{site.line}:{site.column}" if site else ""
 
 
 def _value(variable: Any) -> Any:
