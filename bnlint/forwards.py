@@ -49,8 +49,15 @@ def learned_from(forward: Forward, trace: Trace) -> bool:
 
 
 def results(forward: Forward) -> tuple[Value, ...]:
-    """What a call of a model gave: one value or several."""
-    return tuple(getattr(forward.output, "items", (forward.output,)))
+    """What a call of a model gave: one value or several, or what was computed in it on the way to them."""
+    found: list[Value] = []
+    for value in getattr(forward.output, "items", (forward.output,)):
+        if isinstance(value, Unknown):
+            inside = (node for node in sources((value,)) if isinstance(node, Node))
+            found.extend(node for node in inside if node.order > forward.order)
+        elif value is not None:
+            found.append(value)
+    return tuple(found)
 
 
 def own_frames(run: Run, trace: Trace) -> Iterator[Frame]:
@@ -123,7 +130,8 @@ def on_made_up_data(forward: Forward) -> bool:
 def inside_a_model(forward: Forward) -> bool:
     """Whether a call stands in what a model does when it is called: then nobody knows who calls that, and for what."""
     return any(
-        isinstance(frame.node, ast.FunctionDef) and frame.node.name in ("forward", "call", "__call__")
+        isinstance(frame.node, ast.FunctionDef)
+        and frame.node.name in ("forward", "call", "__call__", "__init__")
         for frame in forward.context.frame.outwards()
     )
 

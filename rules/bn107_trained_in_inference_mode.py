@@ -143,6 +143,9 @@ class TrainedInInferenceMode(Rule):
                         continue
                     if trained_in_mode(call, trace) or misdirected(call) or _told_elsewhere(call, trace):
                         continue
+                    if is_function(call) and call.origin is Origin.ARGUMENT:
+                        # Who writes that a function of PyTorch must not train wants a frozen layer.
+                        continue
                     if passed(call, phase, trace) is None:
                         seen |= {call.site, _source(call, phase)}
                         yield self._finding(call, phase, step, run, trace)

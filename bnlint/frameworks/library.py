@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -38,6 +39,18 @@ if TYPE_CHECKING:
 
 Handler = Callable[["Machine", Call], Value]
 
+_HARMLESS = frozenset(
+    "print summary watch profile info debug warning get_model_complexity_info add_graph log_model len str repr count "
+    "count_parameters flop_count make_dot unwrap_model".split()
+)
+"""Functions of libraries that only look at what they are given."""
+
+
+def _is_foreign(name: str) -> bool:
+    """Whether an API belongs to a library that nobody described, and may do anything to what it is given."""
+    top, last = name.partition(".")[0], name.rpartition(".")[2]
+    return top not in sys.stdlib_module_names and top != "builtins" and last not in _HARMLESS
+
 
 @dataclass(slots=True)
 class Framework:
@@ -63,6 +76,10 @@ class Framework:
     """A method is named in a statement of its own, and not called."""
     decorated: dict[str, Callable[[Machine, Function, Call], Call]] = field(default_factory=dict)
     """Decorators that change how a function is called: what they make of the call."""
+    escaped: Callable[[Machine, tuple[Value, ...]], None] | None = None
+    """What becomes of values that code which is not known may have changed."""
+    adopted: Callable[[Machine, Instance, str], Value | None] | None = None
+    """An attribute that an object has from a class that no framework knows, if the framework can tell from the rest."""
     lineage: Callable[[str], frozenset[str]] | None = None
     """A class of the framework and all classes that it derives from, by canonical names; empty if not known."""
     copied: Callable[[Machine, Value, Location], Value | None] | None = None
@@ -183,6 +200,12 @@ class Library:
         framework = self.framework_of(name)
         return framework.lineage(name) if framework is not None and framework.lineage else frozenset()
 
+    def escaped(self, machine: Machine, values: tuple[Value, ...]) -> None:
+        """Let the frameworks forget what code that is not known may have changed."""
+        for framework in self.frameworks:
+            if framework.escaped is not None:
+                framework.escaped(machine, values)
+
     # -- calls ---------------------------------------------------------------------------------------
 
     def call(self, machine: Machine, name: str, call: Call) -> Value:
@@ -194,6 +217,8 @@ class Library:
             return handler(machine, call)
         framework = self.framework_of(name)
         machine.callbacks(call.values(), call.site)
+        if framework is None and _is_foreign(name):
+            self.escaped(machine, call.values())
         if framework is not None and framework.fallback is not None:
             return framework.fallback(machine, call)
         last = name.rpartition(".")[2]
@@ -218,6 +243,8 @@ class Library:
                 call.name = f"{receiver.kind}.{name}"
                 return handler(machine, call)
             machine.callbacks(call.values(), call.site)
+            if self.framework_of(receiver.kind) is None and _is_foreign(f"{receiver.kind}.{name}"):
+                self.escaped(machine, call.values())
             return machine.unknown(name, receiver, *call.values())
         if isinstance(receiver, Node):
             handler = self._handlers.get(f"Tensor.{name}")
@@ -328,6 +355,10 @@ class Library:
         full = f"{base.name}.{name}"
         if full in self._handlers:
             return Method(instance, full)
+        for each in self.frameworks if framework is None else ():
+            found = each.adopted(machine, instance, name) if each.adopted is not None else None
+            if found is not None:
+                return found
         return machine.interned(("attribute", instance, name), lambda: Unknown(f"self.{name}"))
 
     def construct(self, machine: Machine, cls: ClassValue, base: ApiRef, call: Call) -> Value | None:

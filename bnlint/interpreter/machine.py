@@ -148,8 +148,10 @@ class Machine:
         return node if known is None else known
 
     def escape(self, values: Iterable[Value]) -> None:
-        """Note that code which is not known has these values."""
-        self.trace.escaped.update(contents(values))
+        """Note that code which is not known has these values, and may change what they are."""
+        given = tuple(values)
+        self.trace.escaped.update(contents(given))
+        self.libraries.escaped(self, given)
 
     @property
     def here(self) -> Location:

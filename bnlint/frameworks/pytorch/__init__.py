@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from bnlint.dataflow import Value
+from bnlint.dataflow import Unknown, Value
 from bnlint.frameworks.library import Framework
 from bnlint.frameworks.pytorch import (
     averages,
+    calling,
     checkpointing,
     containers,
     data,
@@ -84,6 +85,17 @@ def _inherited(machine: Machine, instance: Instance, base: ApiRef, name: str) ->
     return None
 
 
+def _adopted(machine: Machine, instance: Instance, name: str) -> Value | None:
+    """What a module has from a class of another library, which derives from PyTorch's (``LightningModule``)."""
+    from bnlint.interpreter.values import Method
+
+    if f"torch.nn.Module.{name}" in HANDLERS and any(True for _ in calling.children(instance)):
+        return Method(instance, f"torch.nn.Module.{name}")
+    if name.partition("_")[0] in ("log", "print", "save"):
+        return None
+    return machine.interned(("method", instance, name), lambda: Unknown(f"self.{name}", (instance,)))
+
+
 def _lineage(name: str) -> frozenset[str]:
     """A layer's class is a module; those of some layers have a base of their own."""
     last = name.removeprefix("torch.nn.")
@@ -125,6 +137,8 @@ FRAMEWORK = Framework(
     inherited=_inherited,
     construct=overrides.construct,
     named=switches.named,
+    escaped=calling.forget_modes,
+    adopted=_adopted,
     lineage=_lineage,
     copied=deep_copy,
     norms={name: signature.names for name, signature in norms.SIGNATURES.items()},

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-from bnlint.dataflow import Choice, Const, Node, Value
+from bnlint.dataflow import Choice, Const, Node, Unknown, Value
 from bnlint.frameworks.pytorch.containers import ModuleDict, ModuleList
 from bnlint.interpreter.machine import Machine
 from bnlint.interpreter.values import (
@@ -133,8 +133,23 @@ def is_module(value: Value) -> bool:
     """Whether a value is a module, of the library or of the project."""
     if isinstance(value, Instance):
         base = value.cls.api()
-        return base is not None and base.name.startswith("torch.nn.")
+        if base is None or base.name.startswith(("torch.nn.", "builtins.")):
+            return base is not None and base.name.startswith("torch.nn.")
+        # Classes of other libraries are modules if they are called like one (``LightningModule``).
+        return not base.name.startswith(("tf.", "keras.")) and own_forward(value) is not None
     return isinstance(value, ApiObject) and value.kind.startswith(_KINDS)
+
+
+def forget_modes(machine: Machine, values: Iterable[Value]) -> None:
+    """Code that is not known has these values, and may have switched the modes of the modules in them."""
+    for value in values:
+        holder = value.receiver if isinstance(value, Method) else value
+        if isinstance(holder, List | Tuple):
+            forget_modes(machine, [item for item in holder.items if isinstance(item, ApiObject | Instance)])
+        elif isinstance(holder, Instance | ApiObject):
+            for part in parts_of(holder):
+                if "norm layer" in part.slots or "arguments" in part.slots:
+                    machine.store.write(part, "training", Unknown("training"))
 
 
 def children(module: Value) -> Iterator[Module]:

@@ -110,6 +110,8 @@ def _norm(machine: Machine, call: Call, api: str, pretrained: bool) -> Value:
 
 
 def _torchvision(machine: Machine, call: Call) -> Value:
+    if "norm_layer" in call.kwargs or call.open:
+        return machine.unknown("model", *call.values())
     return _made(machine, call, call.name, _pretrained(machine, call))
 
 

@@ -118,6 +118,8 @@ def _apply(machine: Machine, call: Call) -> Value:
             machine.call(function, [part], {}, call.site)
     else:
         machine.callbacks(call.values(), call.site)
+        if not isinstance(function, Function) and call.receiver is not None:
+            calling.forget_modes(machine, [call.receiver])
     return call.receiver or Unknown("module")
 
 
