@@ -51,7 +51,10 @@ def learned_from(forward: Forward, trace: Trace) -> bool:
 def results(forward: Forward) -> tuple[Value, ...]:
     """What a call of a model gave: one value or several, or what was computed in it on the way to them."""
     found: list[Value] = []
-    for value in getattr(forward.output, "items", (forward.output,)):
+    output = forward.output
+    entries = getattr(output, "entries", None)
+    given = [value for _, value, _ in entries()] if entries else getattr(output, "items", (output,))
+    for value in given:
         if isinstance(value, Unknown):
             inside = (node for node in sources((value,)) if isinstance(node, Node))
             found.extend(node for node in inside if node.order > forward.order)

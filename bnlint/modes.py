@@ -28,6 +28,24 @@ def switches(call: NormCall, before: Event, trace: Trace) -> list[ModeSwitch]:
     return [switch for switch in found if switch.order < before.order]
 
 
+def in_either_mode(forward: Forward, call: NormCall, trace: Trace) -> bool:
+    """Whether the function that calls a model is told in which mode to do so, and is told both: it compares them."""
+    body = forward.context.frame.node
+    return _set_in(body, forward, call, trace) and any(
+        other.site == forward.site
+        and other.target is forward.target
+        and any(isinstance(each.phase, Const) and each.phase.value is False for each in other.norms)
+        and _set_in(body, other, call, trace)
+        for other in trace.of(Forward)
+    )
+
+
+def _set_in(body: object, forward: Forward, call: NormCall, trace: Trace) -> bool:
+    """Whether the last switch of a layer before the call of a model stands in the function that calls it."""
+    before = switches(call, forward, trace)
+    return bool(before) and body is not None and before[-1].context.frame.node is body
+
+
 def reached(part: Value | None, trace: Trace) -> bool:
     """Whether any switch reaches a module."""
     return part is not None and part in _by_part(trace)

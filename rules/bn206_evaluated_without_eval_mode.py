@@ -66,7 +66,7 @@ from typing import TYPE_CHECKING
 
 from bnlint.dataflow import Const
 from bnlint.findings import Applicability, Finding, Group, Location, Step
-from bnlint.modes import held_in_training, idle_switch, is_registered
+from bnlint.modes import held_in_training, idle_switch, in_either_mode, is_registered
 from bnlint.phase import Verdict, evaluations, meant
 from bnlint.remedies.modes import evaluated
 from bnlint.rule import Rule
@@ -165,6 +165,7 @@ def _in_training_mode(forward: Forward, run: Run, trace: Trace) -> NormCall | No
         or any(map(_keeps_no_average, calls))
         or idle_switch(calls[0], forward, False, trace) is not None
         or held_in_training(calls[0], trace)
+        or in_either_mode(forward, calls[0], trace)
         or sampling_switch(run, trace) is not None
     ):
         return None

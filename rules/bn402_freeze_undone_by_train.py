@@ -64,7 +64,7 @@ from bnlint.findings import Applicability, Finding, Fix, Group, Location, Step
 from bnlint.freezing import in_order, last_freeze
 from bnlint.modes import switches, to, trained_in_training_mode
 from bnlint.rule import Rule
-from bnlint.trace import Forward, ModeSwitch, NormCall, Trace, TrainStep
+from bnlint.trace import Event, Forward, ModeSwitch, NormCall, Trace, TrainStep
 
 _FIX = Fix(Applicability.DISPLAY, "put the frozen layers into evaluation mode after each `train()`")
 
@@ -106,7 +106,7 @@ class FreezeUndoneByTrain(Rule):
 
 def _undone(call: NormCall, forward: Forward, trace: Trace) -> tuple[ModeSwitch, ModeSwitch] | None:
     """The switch that froze a layer and the one that undid it, if it certainly was that way."""
-    before = switches(call, forward, trace)
+    before = [switch for switch in switches(call, forward, trace) if _happens(switch, forward)]
     if len(before) < 2 or to(before[-1]) is not True:
         return None
     on = next(switch for i, switch in enumerate(before) if all(to(other) is True for other in before[i:]))
@@ -115,11 +115,17 @@ def _undone(call: NormCall, forward: Forward, trace: Trace) -> tuple[ModeSwitch,
         return None
     off = earlier[-1]
     used = any(
-        off.order < other.order < on.order and call.layer in {each.layer for each in other.norms}
+        off.order < other.order < on.order
+        and _happens(other, forward)
+        and call.layer in {each.layer for each in other.norms}
         for other in trace.of(Forward)
     )
-    certain = set(off.guards) <= set(forward.guards) and set(on.guards) <= set(forward.guards)
-    return (off, on) if certain and not used and _freezes(off, on, call, trace) else None
+    return (off, on) if not used and _freezes(off, on, call, trace) else None
+
+
+def _happens(event: Event, forward: Forward) -> bool:
+    """Whether something certainly happens where a model is called."""
+    return set(event.guards) <= set(forward.guards)
 
 
 def _freezes(off: ModeSwitch, on: ModeSwitch, call: NormCall, trace: Trace) -> bool:

@@ -102,7 +102,7 @@ def _of_instance(machine: Machine, holder: Instance, name: str, site: Site) -> V
     if name == "__class__":
         return holder.cls
     if name == "__dict__":
-        return machine.unknown("__dict__", holder)
+        return dictionary_of(holder)
     inherited = holder.cls.find(name)
     if inherited is not None:
         if isinstance(inherited, Property):
@@ -115,6 +115,16 @@ def _of_instance(machine: Machine, holder: Instance, name: str, site: Site) -> V
     if isinstance(fallback, Function):
         return machine.call(fallback, [holder, Const(name)], {}, site() if callable(site) else site)
     return machine.interned(("attribute", holder, name), lambda: Unknown(f"self.{name}"))
+
+
+def dictionary_of(holder: Instance) -> Dict:
+    """``vars(holder)``, as it is now; there may be more in it."""
+    made = Dict(open=True)
+    for name, value in holder.slots.items():
+        if isinstance(name, str) and isinstance(value, Value):
+            key = Const(name)
+            made.keys[Dict.key(key)], made.slots[Dict.key(key)] = key, value
+    return made
 
 
 def _of_object(machine: Machine, holder: ApiObject, name: str, site: Site) -> Value:

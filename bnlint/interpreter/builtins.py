@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from bnlint.dataflow import Choice, Const, Node, Unknown, Value
-from bnlint.interpreter.attributes import set_attribute
+from bnlint.interpreter.attributes import dictionary_of, set_attribute
 from bnlint.interpreter.containers import iterate, merge, put
 from bnlint.interpreter.operators import binary
 from bnlint.interpreter.store import optional
@@ -336,6 +336,12 @@ def _has(machine: Machine, holder: Value, name: str) -> bool | None:
     if isinstance(holder, ApiRef):
         return None
     return None
+
+
+@handles("builtins.vars")
+def _vars(machine: Machine, call: Call) -> Value:
+    value = machine.settle(call.args[0]) if call.args else Unknown()
+    return dictionary_of(value) if isinstance(value, Instance) else machine.unknown("vars", *call.args)
 
 
 @handles("builtins.hasattr")

@@ -140,11 +140,19 @@ def is_module(value: Value) -> bool:
     return isinstance(value, ApiObject) and value.kind.startswith(_KINDS)
 
 
+def is_named(name: object, value: object) -> bool:
+    """Whether a slot of a module holds a module inside it, under a name that the program knows, too."""
+    return isinstance(name, str) and isinstance(value, Value) and is_module(value)
+
+
 def forget_modes(machine: Machine, values: Iterable[Value]) -> None:
     """Code that is not known has these values, and may have switched the modes of the modules in them."""
     for value in values:
         holder = value.receiver if isinstance(value, Method) else value
-        if isinstance(holder, List | Tuple):
+        if isinstance(holder, Unknown):
+            # A method that an object has from a class that is not known.
+            forget_modes(machine, [source for source in holder.sources if isinstance(source, Instance)])
+        elif isinstance(holder, List | Tuple):
             forget_modes(machine, [item for item in holder.items if isinstance(item, ApiObject | Instance)])
         elif isinstance(holder, Instance | ApiObject):
             for part in parts_of(holder):

@@ -47,10 +47,43 @@ _RESNET = {
     "avgpool": "torch.nn.AdaptiveAvgPool2d",
     "fc": "torch.nn.Linear",
 }
+_POOL = "torch.nn.MaxPool2d"
+_LAST = {"avgpool": "torch.nn.AdaptiveAvgPool2d", "dropout": "torch.nn.Dropout", "fc": "torch.nn.Linear"}
+_INCEPTION = {
+    **dict.fromkeys(("Conv2d_1a_3x3", "Conv2d_2a_3x3", "Conv2d_2b_3x3"), _BLOCK),
+    "maxpool1": _POOL,
+    **dict.fromkeys(("Conv2d_3b_1x1", "Conv2d_4a_3x3"), _BLOCK),
+    "maxpool2": _POOL,
+    **dict.fromkeys([f"Mixed_{name}" for name in "5b 5c 5d 6a 6b 6c 6d 6e".split()], _BLOCK),
+    "AuxLogits": _BLOCK,
+    **dict.fromkeys(("Mixed_7a", "Mixed_7b", "Mixed_7c"), _BLOCK),
+    **_LAST,
+}
+_GOOGLENET = {
+    "conv1": _BLOCK,
+    "maxpool1": _POOL,
+    **dict.fromkeys(("conv2", "conv3"), _BLOCK),
+    "maxpool2": _POOL,
+    **dict.fromkeys(("inception3a", "inception3b"), _BLOCK),
+    "maxpool3": _POOL,
+    **dict.fromkeys([f"inception4{name}" for name in "abcde"], _BLOCK),
+    "maxpool4": _POOL,
+    **dict.fromkeys(("inception5a", "inception5b", "aux1", "aux2"), _BLOCK),
+    **_LAST,
+}
+_SHUFFLENET = {
+    "conv1": _BLOCK,
+    "maxpool": _POOL,
+    **dict.fromkeys(("stage2", "stage3", "stage4", "conv5"), _BLOCK),
+    "fc": "torch.nn.Linear",
+}
 _STRUCTURES: tuple[tuple[str, dict[str, str]], ...] = (
     (r"segmentation\.", {"backbone": _BLOCK, "classifier": _BLOCK}),
     (r"video\.", {"stem": _BLOCK, **dict(list(_RESNET.items())[4:])}),
     (r".*res(?:net|next)", _RESNET),
+    (r"inception_v3", _INCEPTION),
+    (r"googlenet", _GOOGLENET),
+    (r"shufflenet", _SHUFFLENET),
     (r"densenet", {"features": _BLOCK, "classifier": "torch.nn.Linear"}),
     (r"mobilenet_v2", {"features": _BLOCK, "classifier": "torch.nn.Linear"}),
     (r"mnasnet", {"layers": _BLOCK, "classifier": "torch.nn.Linear"}),

@@ -128,7 +128,11 @@ def _modules(machine: Machine, call: Call) -> Value:
 
 
 def _named_modules(machine: Machine, call: Call) -> Value:
-    return _listed(call, lambda module: Tuple([Unknown("name"), module]))
+    names: dict[Value, Value] = {}
+    holder = call.receiver
+    if isinstance(holder, ApiObject | Instance) and call.name.endswith("children"):
+        names = {value: Const(name) for name, value in holder.slots.items() if calling.is_named(name, value)}
+    return _listed(call, lambda module: Tuple([names.get(module, Unknown("name")), module]))
 
 
 def _append(machine: Machine, call: Call) -> Value:
@@ -151,11 +155,15 @@ def _listed(call: Call, shown: Callable[[Value], Value]) -> Value:
 
 
 def _registry(machine: Machine, call: Call) -> Value:
-    """``module._modules``: the modules directly inside, by names that are not known."""
-    made = Dict()
-    for child in calling.children(call.receiver or Unknown()):
-        name = Unknown("name")
-        made.keys[name], made.slots[name] = name, child
+    """``module._modules``: the modules directly inside, by their names as far as these are known."""
+    holder, made = call.receiver or Unknown(), Dict()
+    slots = holder.slots if isinstance(holder, ApiObject | Instance) else {}
+    names: dict[object, Value] = {
+        value: Const(name) for name, value in slots.items() if calling.is_named(name, value)
+    }
+    for child in calling.children(holder):
+        name = names.get(child) or Unknown("name")
+        made.keys[Dict.key(name)], made.slots[Dict.key(name)] = name, child
     return made
 
 
