@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 
 from bnlint.dataflow import Const, Frame, Node, Unknown, Value, sources
+from bnlint.findings import Location
 from bnlint.runs import executions, training_runs
 from bnlint.trace import Forward, NormCall, Origin, Run, Trace
 
@@ -51,10 +52,7 @@ def learned_from(forward: Forward, trace: Trace) -> bool:
 def results(forward: Forward) -> tuple[Value, ...]:
     """What a call of a model gave: one value or several, or what was computed in it on the way to them."""
     found: list[Value] = []
-    output = forward.output
-    entries = getattr(output, "entries", None)
-    given = [value for _, value, _ in entries()] if entries else getattr(output, "items", (output,))
-    for value in given:
+    for value in getattr(forward.output, "items", (forward.output,)):
         if isinstance(value, Unknown):
             inside = (node for node in sources((value,)) if isinstance(node, Node))
             found.extend(node for node in inside if node.order > forward.order)
@@ -182,16 +180,29 @@ _NO_GRADIENTS = frozenset(("no_grad", "inference_mode"))
 
 def without_gradients(run: Run) -> bool:
     """Whether gradients are switched off around a call: by a ``with`` block, or for a whole function."""
-    for frame in run.context.frame.outwards():
-        node = frame.node
-        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            continue
-        parts = [*node.decorator_list]
-        for inner in ast.walk(node):
-            if isinstance(inner, ast.With) and inner.lineno <= run.site.line <= (inner.end_lineno or 0):
-                parts.extend(item.context_expr for item in inner.items)
-        names = {each.attr if isinstance(each, ast.Attribute) else getattr(each, "id", "") for part in parts
-                 for each in ast.walk(part)}  # fmt: skip
-        if names & _NO_GRADIENTS:
+    return any(_switches_gradients_off(frame, run.site) for frame in run.context.frame.outwards())
+
+
+def apart_from_learning(call: NormCall, forward: Forward) -> bool:
+    """Whether gradients are switched off around a layer, inside the call of a model for which they are kept."""
+    site = call.site
+    for frame in call.context.frame.outwards():
+        if frame is forward.context.frame:
+            return False
+        if _switches_gradients_off(frame, site):
             return True
+        site = frame.site or site
     return False
+
+
+def _switches_gradients_off(frame: Frame, site: Location) -> bool:
+    node = frame.node
+    if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+        return False
+    parts = [*node.decorator_list]
+    for inner in ast.walk(node):
+        if isinstance(inner, ast.With) and inner.lineno <= site.line <= (inner.end_lineno or 0):
+            parts.extend(item.context_expr for item in inner.items)
+    names = {each.attr if isinstance(each, ast.Attribute) else getattr(each, "id", "") for part in parts
+             for each in ast.walk(part)}  # fmt: skip
+    return bool(names & _NO_GRADIENTS)

@@ -22,7 +22,9 @@ from bnlint.dataflow import (
     Value,
     World,
     execution,
+    sources,
 )
+from bnlint.eager import Derivative
 from bnlint.findings import Location
 from bnlint.forwards import (
     given_data,
@@ -34,10 +36,11 @@ from bnlint.forwards import (
     named,
     on_made_up_data,
     own_frames,
+    results,
     without_gradients,
 )
 from bnlint.runs import executions, norms_in, optimized, training_runs
-from bnlint.trace import Declared, Feed, NormCall, NormLayer, Run, Save, Trace, TrainStep
+from bnlint.trace import Declared, Feed, Forward, NormCall, NormLayer, Run, Save, Trace, TrainStep
 from bnlint.words import DELIBERATE, EVALUATING, PREDICTING, TRAINING, is_phase_name, words
 
 
@@ -97,6 +100,8 @@ def _verdict(run: Run, trace: Trace) -> Verdict:
         or on_made_up_data(run.forward)
         or inside_a_model(run.forward)
         or any(frame.node in trace.hooks for frame in run.context.frame.outwards())
+        or _cut_off(run, trace)
+        or _differentiated(run.forward, trace)
     ):
         return Verdict(Role.UNKNOWN)
     for node in execution.nodes:
@@ -115,6 +120,23 @@ def _verdict(run: Run, trace: Trace) -> Verdict:
         return Verdict(Role.UNKNOWN, tuple(reasons))
     reasons.sort(key=lambda reason: -reason.weight)
     return Verdict(Role.EVALUATE, tuple(reason for reason in reasons if reason.weight > 0))
+
+
+def _differentiated(forward: Forward, trace: Trace) -> bool:
+    """Whether the program asks for derivatives of what a call of a model gave: nobody knows what it does with them."""
+    found: set[Value] | None = trace.facts.get("differentiated")
+    if found is None:
+        outputs = (value for event in trace.of(Derivative) for value in event.outputs)
+        found = trace.facts["differentiated"] = sources(outputs)
+    return any(value in found for value in results(forward))
+
+
+def _cut_off(run: Run, trace: Trace) -> bool:
+    """Whether the analysis ended in the function that makes a run: what comes after it there is not known."""
+    if not trace.incomplete or not trace.events:
+        return False
+    last = trace.events[-1].context.frame
+    return any(frame is run.context.frame for frame in last.outwards())
 
 
 def _only_moves_state(fetches: Iterable[Value]) -> bool:
@@ -393,9 +415,11 @@ def meant(call: NormCall, run: Run, trace: Trace, text: str = "") -> bool:
 
 
 def _deliberate_word(frame: Frame) -> str | None:
-    for part in (*frame.function.split("."), _stem(frame.module)):
+    parts = (*frame.function.split("."), _stem(frame.module))
+    for part in parts:
         joined = "".join(words(part))
-        for word in (*words(part), joined):
+        # What a file is for stands first in its name: `feature_gen` makes features.
+        for word in (*words(part)[: 1 if part is parts[-1] else None], joined):
             if _is_deliberate(word):
                 return word
     return None

@@ -61,17 +61,19 @@ known are left alone.
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from bnlint.dataflow import Const
+from bnlint.dataflow import Const, Value
 from bnlint.findings import Applicability, Finding, Group, Location, Step
-from bnlint.modes import held_in_training, idle_switch, in_either_mode, is_registered
+from bnlint.modes import held_in_training, idle_switch, in_either_mode, is_registered, switches, to
 from bnlint.phase import Verdict, evaluations, meant
 from bnlint.remedies.modes import evaluated
 from bnlint.rule import Rule
 from bnlint.sampling import sampling_switch
-from bnlint.trace import Forward, ModeSwitch, NormCall, Origin, Run, Trace, Updates
+from bnlint.trace import Forward, NormCall, Origin, Run, Trace, Updates
 
 if TYPE_CHECKING:
     from bnlint.runtime.observed import Observed
@@ -89,13 +91,18 @@ class EvaluatedWithoutEvalMode(Rule):
     def check(self, trace: Trace) -> Iterator[Finding]:
         """Report each call once."""
         seen: set[Location] = set()
+        shown: set[tuple[Value, ast.AST | None]] = set()
         for run, verdict in evaluations(trace):
             forward = run.forward
-            if forward is None or forward.site in seen:
+            if forward is None:
+                continue
+            place = (forward.target, forward.context.frame.node)
+            if forward.site in seen or (place in shown and place[1] is not None):
                 continue
             call = _in_training_mode(forward, run, trace)
             if call is not None:
                 seen.add(forward.site)
+                shown.add(place)
                 yield self._finding(forward, call, verdict, trace)
 
     def confirm(self, observed: Observed) -> Iterator[Finding]:
@@ -128,14 +135,17 @@ class EvaluatedWithoutEvalMode(Rule):
         return evaluated_by_moving(finding, observed)
 
     def _finding(self, forward: Forward, call: NormCall, verdict: Verdict, trace: Trace) -> Finding:
-        switches = [
-            switch
-            for switch in trace.of(ModeSwitch)
-            if switch.order < forward.order and isinstance(switch.training, Const) and switch.training.value
-        ]
+        found = self._shown(forward, call, verdict, trace)
+        before = switches(call, forward, trace)
+        told = bool(before) and before[-1].context.frame.node is forward.context.frame.node is not None
+        # Who writes `train()` into an evaluation may have a reason.
+        return replace(found, group=Group.WARNING) if told else found
+
+    def _shown(self, forward: Forward, call: NormCall, verdict: Verdict, trace: Trace) -> Finding:
+        on = [switch for switch in switches(call, forward, trace) if to(switch)]
         steps = [Step(call.layer.site, "this layer is built here, in training mode")]
-        if switches:
-            steps.append(Step(switches[-1].site, "put into training mode here"))
+        if on:
+            steps.append(Step(on[-1].site, "put into training mode here"))
         steps.append(Step(forward.site, f"evaluated here: {verdict.because}"))
         return self.finding(
             forward.site,

@@ -130,7 +130,12 @@ def _learned(call: NormCall, run: Run, forward: Forward, trace: Trace) -> Locati
     for event in trace.events:
         if call.layer.order < event.order < forward.order and (
             (isinstance(event, Save) and event.restores and call.layer in event.statistics_of)
-            or (isinstance(event, Copy) and event.statistics and call.layer in event.written_to)
+            or (
+                isinstance(event, Copy)
+                and event.statistics
+                and event.read_from
+                and call.layer in event.written_to
+            )
         ):
             return event.site
     return call.layer.site if call.layer.pretrained and "torch.nn." not in call.layer.api else None

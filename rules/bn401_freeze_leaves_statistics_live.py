@@ -74,6 +74,7 @@ from typing import TYPE_CHECKING
 
 from bnlint.dataflow import Const
 from bnlint.findings import Applicability, Finding, Fix, Group, Location, Step
+from bnlint.forwards import apart_from_learning
 from bnlint.freezing import in_order, in_training, last_freeze, puts_norms_into_evaluation_mode
 from bnlint.modes import switches, to, trained_in_training_mode
 from bnlint.rule import Rule
@@ -117,6 +118,14 @@ class FreezeLeavesStatisticsLive(Rule):
                 ):
                     seen.update((freeze.site, call.layer.site))
                     yield self._module(freeze, call, forward, step, trace)
+                elif (
+                    call.layer.pretrained
+                    and call.layer.site not in seen
+                    and apart_from_learning(call, forward)
+                    and not last_freeze(call, forward, trace)
+                ):
+                    seen.add(call.layer.site)
+                    yield self._apart(call, forward, step, trace)
         for run in training_runs(trace):
             for call in in_training(run, trace):
                 freeze = last_freeze(call, run, trace)
@@ -186,6 +195,21 @@ class FreezeLeavesStatisticsLive(Rule):
             "this freezes the weights of a pretrained network, but its batch norm stays in training mode: it "
             "normalises with the statistics of each batch, and its average goes on moving",
             steps,
+            Fix(Applicability.DISPLAY, "call `eval()` on the frozen network after each `train()`"),
+        )
+
+    def _apart(self, call: NormCall, forward: Forward, step: TrainStep, trace: Trace) -> Finding:
+        before = switches(call, forward, trace)
+        return self.finding(
+            call.site,
+            "a pretrained network is kept from learning here by switching gradients off, but its batch norm stays in "
+            "training mode: it normalises with the statistics of each batch, and its average goes on moving",
+            (
+                Step(call.layer.site, "the network is pretrained"),
+                *(Step(switch.site, "put into training mode here") for switch in before[-1:]),
+                Step(call.site, "called here without gradients"),
+                Step(step.site, "while the rest is trained"),
+            ),
             Fix(Applicability.DISPLAY, "call `eval()` on the frozen network after each `train()`"),
         )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from bnlint.dataflow import Choice, Const, Node, Unknown, Value
@@ -58,7 +58,8 @@ def finished(machine: Machine, forward: Forward, output: Value) -> Value:
     from bnlint.frameworks.pytorch.registration import note
 
     if active(machine) is None and forward.norms:
-        forward.output = output
+        plain = isinstance(output, Node | Unknown | Choice | Tuple | List)
+        forward.output = output if plain else Tuple(contents((output,)))
         machine.emit(forward)
         note(machine, forward)
         fetches = contents((output,))
@@ -143,21 +144,6 @@ def is_module(value: Value) -> bool:
 def is_named(name: object, value: object) -> bool:
     """Whether a slot of a module holds a module inside it, under a name that the program knows, too."""
     return isinstance(name, str) and isinstance(value, Value) and is_module(value)
-
-
-def forget_modes(machine: Machine, values: Iterable[Value]) -> None:
-    """Code that is not known has these values, and may have switched the modes of the modules in them."""
-    for value in values:
-        holder = value.receiver if isinstance(value, Method) else value
-        if isinstance(holder, Unknown):
-            # A method that an object has from a class that is not known.
-            forget_modes(machine, [source for source in holder.sources if isinstance(source, Instance)])
-        elif isinstance(holder, List | Tuple):
-            forget_modes(machine, [item for item in holder.items if isinstance(item, ApiObject | Instance)])
-        elif isinstance(holder, Instance | ApiObject):
-            for part in parts_of(holder):
-                if "norm layer" in part.slots or "arguments" in part.slots:
-                    machine.store.write(part, "training", Unknown("training"))
 
 
 def children(module: Value) -> Iterator[Module]:

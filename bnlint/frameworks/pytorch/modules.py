@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 
 from bnlint.dataflow import Const, Op, Unknown, Value
-from bnlint.frameworks.pytorch import calling, parameters, precision, states, switches
+from bnlint.frameworks.pytorch import calling, foreign, parameters, precision, states, switches
 from bnlint.frameworks.pytorch.containers import ModuleList
 from bnlint.frameworks.pytorch.layers import made_with
 from bnlint.frameworks.pytorch.table import HANDLERS, PROPERTIES
@@ -119,7 +119,7 @@ def _apply(machine: Machine, call: Call) -> Value:
     else:
         machine.callbacks(call.values(), call.site)
         if not isinstance(function, Function) and call.receiver is not None:
-            calling.forget_modes(machine, [call.receiver])
+            foreign.forget(machine, [call.receiver])
     return call.receiver or Unknown("module")
 
 
