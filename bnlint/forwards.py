@@ -183,16 +183,16 @@ def without_gradients(run: Run) -> bool:
     return any(_switches_gradients_off(frame, run.site) for frame in run.context.frame.outwards())
 
 
-def apart_from_learning(call: NormCall, forward: Forward) -> bool:
-    """Whether gradients are switched off around a layer, inside the call of a model for which they are kept."""
+def apart_from_learning(call: NormCall, forward: Forward) -> Location | None:
+    """Where gradients are switched off around a layer, inside the call of a model for which they are kept."""
     site = call.site
     for frame in call.context.frame.outwards():
         if frame is forward.context.frame:
-            return False
+            return None
         if _switches_gradients_off(frame, site):
-            return True
+            return site
         site = frame.site or site
-    return False
+    return None
 
 
 def _switches_gradients_off(frame: Frame, site: Location) -> bool:

@@ -56,6 +56,12 @@ def switched_off_at_birth(forward: Forward, trace: Trace) -> ModeSwitch | None:
     switches = [switch for switch in trace.of(ModeSwitch) if forward.target in switch.parts]
     if not calls or not switches or frozen(forward.target, trace) or _is_ever_switched_on(trace):
         return None
+    if any(
+        other.target is forward.target
+        and any(isinstance(call.phase, Const) and call.phase.value is True for call in other.norms)
+        for other in trace.of(Forward)
+    ):
+        return None
     modes = {call.phase.value if isinstance(call.phase, Const) else None for call in calls}
     last = switches[-1]
     whole = optimized_modules(trace) & {forward.target, last.target}

@@ -118,14 +118,11 @@ class FreezeLeavesStatisticsLive(Rule):
                 ):
                     seen.update((freeze.site, call.layer.site))
                     yield self._module(freeze, call, forward, step, trace)
-                elif (
-                    call.layer.pretrained
-                    and call.layer.site not in seen
-                    and apart_from_learning(call, forward)
-                    and not last_freeze(call, forward, trace)
-                ):
-                    seen.add(call.layer.site)
-                    yield self._apart(call, forward, step, trace)
+                elif call.layer.pretrained and call.layer.site not in seen and freeze is None:
+                    place = apart_from_learning(call, forward)
+                    if place is not None and not last_freeze(call, forward, trace):
+                        seen.add(call.layer.site)
+                        yield self._apart(place, call, forward, step, trace)
         for run in training_runs(trace):
             for call in in_training(run, trace):
                 freeze = last_freeze(call, run, trace)
@@ -198,16 +195,18 @@ class FreezeLeavesStatisticsLive(Rule):
             Fix(Applicability.DISPLAY, "call `eval()` on the frozen network after each `train()`"),
         )
 
-    def _apart(self, call: NormCall, forward: Forward, step: TrainStep, trace: Trace) -> Finding:
+    def _apart(
+        self, place: Location, call: NormCall, forward: Forward, step: TrainStep, trace: Trace
+    ) -> Finding:
         before = switches(call, forward, trace)
         return self.finding(
-            call.site,
+            place,
             "a pretrained network is kept from learning here by switching gradients off, but its batch norm stays in "
             "training mode: it normalises with the statistics of each batch, and its average goes on moving",
             (
                 Step(call.layer.site, "the network is pretrained"),
                 *(Step(switch.site, "put into training mode here") for switch in before[-1:]),
-                Step(call.site, "called here without gradients"),
+                Step(place, "called here without gradients"),
                 Step(step.site, "while the rest is trained"),
             ),
             Fix(Applicability.DISPLAY, "call `eval()` on the frozen network after each `train()`"),
