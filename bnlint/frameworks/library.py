@@ -76,6 +76,8 @@ class Framework:
     """A method is named in a statement of its own, and not called."""
     decorated: dict[str, Callable[[Machine, Function, Call], Call]] = field(default_factory=dict)
     """Decorators that change how a function is called: what they make of the call."""
+    hooks: dict[str, Callable[[Machine, Instance, Call], Value | None]] = field(default_factory=dict)
+    """Methods of the project's classes that the framework calls, by name: what it is if the program does so itself."""
     escaped: Callable[[Machine, tuple[Value, ...]], None] | None = None
     """What becomes of values that code which is not known may have changed."""
     adopted: Callable[[Machine, Instance, str], Value | None] | None = None
@@ -104,6 +106,7 @@ class Library:
         self._handlers: dict[str, Handler] = {**builtins.HANDLERS, **options.HANDLERS}
         self._properties: dict[str, Handler] = {}
         self._decorated: dict[str, Callable[[Machine, Function, Call], Call]] = {}
+        self._hooks: dict[str, Callable[[Machine, Instance, Call], Value | None]] = {}
         self._aliases: dict[str, str] = {}
         self._canonical: dict[str, str] = {}
         self._references: dict[str, ApiRef] = {}
@@ -119,6 +122,7 @@ class Library:
         self._handlers.update(framework.handlers)
         self._properties.update(framework.properties)
         self._decorated.update(framework.decorated)
+        self._hooks.update(framework.hooks)
         self.norms.update(framework.norms)
 
     def norm_parameters(self, name: str) -> tuple[str, ...] | None:
@@ -199,6 +203,11 @@ class Library:
         """A library's class and all classes that it derives from; empty if that is not known."""
         framework = self.framework_of(name)
         return framework.lineage(name) if framework is not None and framework.lineage else frozenset()
+
+    def hook(self, machine: Machine, receiver: Instance, name: str, call: Call) -> Value | None:
+        """A call, by the program, of a method that otherwise a framework calls; None if that is nothing special."""
+        found = self._hooks.get(name)
+        return found(machine, receiver, call) if found is not None else None
 
     def escaped(self, machine: Machine, values: tuple[Value, ...]) -> None:
         """Let the frameworks forget what code that is not known may have changed."""

@@ -121,6 +121,10 @@ def _call_method(machine: Machine, method: Method, made: Call) -> Value:
         wrapper = machine.libraries.wrappers.stand_in(machine, method.function)
         if wrapper is not None:
             return wrapper(machine, made)
+        if isinstance(method.receiver, Instance):
+            special = machine.libraries.hook(machine, method.receiver, method.function.name, made)
+            if special is not None:
+                return special
         shifted: dict[int | str, Place] = {
             (key + 1 if isinstance(key, int) else key): site for key, site in made.sites.items()
         }

@@ -140,6 +140,7 @@ FRAMEWORK = Framework(
     named=switches.named,
     escaped=foreign.forget,
     adopted=_adopted,
+    hooks={"forward": calling.by_name},
     lineage=_lineage,
     copied=deep_copy,
     norms={name: signature.names for name, signature in norms.SIGNATURES.items()},

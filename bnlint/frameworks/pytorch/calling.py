@@ -111,6 +111,16 @@ def call_own(machine: Machine, call: Call) -> Value:
     return output
 
 
+def by_name(machine: Machine, module: Instance, call: Call) -> Value | None:
+    """``model.forward(x)``, outside of any call of a model, is a call of the model."""
+    # A function that is interpreted on its own is called by nobody.
+    alone = not machine.trace.driven and machine.frame.node is None
+    if alone or active(machine) is not None or not is_module(module):
+        return None
+    call.receiver = module
+    return call_own(machine, call)
+
+
 def _way(machine: Machine, target: Value, call: Call) -> object:
     """What must be the same for a call to be the same again; None for one that cannot be."""
     if active(machine) is not None:
