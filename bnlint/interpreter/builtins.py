@@ -454,7 +454,7 @@ def shallow_copy(machine: Machine, call: Call) -> Value:
     """A copy with the same content."""
     value = machine.settle(call.args[0]) if call.args else Unknown()
     if isinstance(value, List):
-        return List(value.items, value.open)
+        return type(value)(value.items, value.open)
     if isinstance(value, Dict):
         copied = Dict()
         copied.keys, copied.sites = dict(value.keys), dict(value.sites)

@@ -292,7 +292,7 @@ def _slice(machine: Machine, holder: Value, node: ast.Slice, whole: ast.expr, sc
         if isinstance(holder, Const) and isinstance(holder.value, str):
             return Const(holder.value[where])
     elif isinstance(holder, List | Tuple):
-        return List(holder.items, True)
+        return (type(holder) if isinstance(holder, List) else List)(holder.items, True)
     if isinstance(holder, Node):
         return machine.node("slice", (holder,), scope.module.source.location(whole))
     return machine.unknown(getattr(holder, "hint", ""), holder)

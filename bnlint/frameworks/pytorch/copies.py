@@ -62,9 +62,9 @@ def _empty(value: Value) -> Mutable | None:
     if isinstance(value, ApiObject) and calling.is_module(value):
         return ApiObject(value.kind, value.site)
     if isinstance(value, List):
-        return List()
+        return type(value)()
     if isinstance(value, Dict):
-        made = Dict()
+        made = type(value)()
         made.keys, made.sites = dict(value.keys), dict(value.sites)
         return made
     return None
