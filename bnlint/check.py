@@ -212,7 +212,7 @@ class _Run:
         from bnlint.interpreter.shared import Shared
 
         self._prepare()
-        library = Library()
+        library = Library(self.linker.data.values())
         if self.norms is not None:
             self.norms.teach(library)
         project = self.linker.project

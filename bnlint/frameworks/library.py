@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -93,7 +93,8 @@ class Framework:
 class Library:
     """All frameworks, and the standard library."""
 
-    def __init__(self) -> None:
+    def __init__(self, texts: Iterable[bytes] | None = None) -> None:
+        """``texts`` are those of a project: a framework is left out that none of them can be about."""
         self.frameworks: list[Framework] = []
         self.norms: dict[str, tuple[str, ...]] = {}
         """The normalisation layers by canonical name, with their parameters in order."""
@@ -110,10 +111,13 @@ class Library:
         self._aliases: dict[str, str] = {}
         self._canonical: dict[str, str] = {}
         self._references: dict[str, ApiRef] = {}
+        known = None if texts is None else list(texts)
         for info in pkgutil.iter_modules(bnlint.frameworks.__path__):
             if info.name != "library":
                 module = importlib.import_module(f"bnlint.frameworks.{info.name}")
-                self._add(module.FRAMEWORK)
+                words: tuple[bytes, ...] = getattr(module, "WORDS", ())
+                if not words or known is None or any(word in text for text in known for word in words):
+                    self._add(module.FRAMEWORK)
 
     def _add(self, framework: Framework) -> None:
         self.frameworks.append(framework)
