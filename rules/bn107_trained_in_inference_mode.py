@@ -69,7 +69,8 @@ shown; where `train()` is to be called is the author's to say.
 `bnlint run`: in all training steps the output is the formula with the moving statistics (RP4), which are 0
 and 1 to the end (RP2), and the phase is a constant. A constant that a caller handed on (BN202), that a
 function did not get (BN205), or that remained because the phase was given as the axis (BN204) looks the same
-at run time and is reported under this code. Programs that read a checkpoint are left alone.
+at run time and is reported under this code. Programs that read a checkpoint are left alone. In PyTorch a model that was
+built and put into evaluation mode in one call of a function, and in all training steps was so, is reported as well.
 
 ## Known limits
 
@@ -217,6 +218,27 @@ class TrainedInInferenceMode(Rule):
                     Step(place_of_step(run, observed), "the layer is trained here"),
                 ),
             )
+        yield from self._given_away(observed)
+
+    def _given_away(self, observed: Observed) -> Iterator[Finding]:
+        from bnlint.runtime.lives import many, place_of
+        from bnlint.runtime.modules import given_away_in_evaluation_mode
+
+        seen: set[Location] = set()
+        for wrong, site in given_away_in_evaluation_mode(observed):
+            if site not in seen:
+                seen.add(site)
+                run = wrong.seen.run
+                yield self.finding(
+                    site,
+                    f"`{wrong.life.layer.name}` was in evaluation mode in {many(run.count, 'training step')}, as the "
+                    "function that made it had left it: its moving statistics never moved",
+                    (
+                        Step(site, "put into evaluation mode here, and never into training mode"),
+                        Step(wrong.life.site(observed), "this layer then uses its moving statistics"),
+                        Step(place_of(run, observed), "and is trained so here"),
+                    ),
+                )
 
     def contradict(self, finding: Finding, observed: Observed) -> str:
         """Look at what the layers did in these runs."""

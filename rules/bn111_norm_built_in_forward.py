@@ -50,8 +50,8 @@ trained anew.
 
 ## Confirmed by
 
-Executed with torch 2.13: the model has no parameters of the layer, its state does not hold them, and after `eval()` the
-output for a sample depends on the rest of the batch.
+`bnlint run`: the same line built the layer anew for each of several forward passes, in all of which the output is the
+formula with the statistics of the batch (RP4), and no training step changed its weights.
 
 ## Known limits
 
@@ -66,12 +66,16 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from bnlint.dataflow import Const, Frame
 from bnlint.findings import Applicability, Finding, Fix, Group, Location, Step
 from bnlint.remedies.written import Source, source
 from bnlint.rule import Rule
 from bnlint.trace import ModeSwitch, NormCall, NormLayer, Trace
+
+if TYPE_CHECKING:
+    from bnlint.runtime.observed import Observed
 
 _KEEPS = ("setattr", "add_module", "register_module", "append", "setdefault", "update")
 _FIX = Fix(Applicability.DISPLAY, "build the layer in `__init__`, keep it in an attribute, and call that")
@@ -96,6 +100,26 @@ class NormBuiltInForward(Rule):
             if steps[0] not in seen and not _is_kept(steps, trace):
                 seen.add(steps[0])
                 yield self._finding(steps, call, forward)
+
+    def confirm(self, observed: Observed) -> Iterator[Finding]:
+        """Report each place where layers are made once."""
+        from bnlint.runtime.lives import many, place_of
+        from bnlint.runtime.modules import built_in_each_call
+
+        seen: set[Location] = set()
+        for life, step in built_in_each_call(observed):
+            site = life.site(observed)
+            if site not in seen:
+                seen.add(site)
+                steps = [Step(site, "this makes a new layer")]
+                if life.layer.callers:
+                    steps.append(Step(life.layer.callers[0], "from here, whenever the model is called"))
+                yield self.finding(
+                    site,
+                    f"this layer was built anew in {many(life.layer.rebuilt + 1, 'call')} of a model, was in training "
+                    "mode in all of them, and no optimizer ever had its weights",
+                    (*steps, Step(place_of(step.run, observed), "the model is trained here")),
+                )
 
     def _finding(self, places: list[Location], call: NormCall, forward: Frame) -> Finding:
         site = places[0]

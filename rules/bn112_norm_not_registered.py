@@ -47,8 +47,10 @@ checkpoints of the old one do not fit: it is unsafe. Where the list is not made 
 
 ## Confirmed by
 
-Executed with torch 2.13: neither `parameters()` nor `state_dict()` has the layers, and their mode is that of training
-after `eval()`; a module that is made anew and given the `state_dict()` has its old statistics at zero and one.
+`bnlint run`: the model that was called does not have the layer among its modules, no training step changed its weights,
+and in all runs its output is the formula with the statistics of the batch (RP4); or `F.batch_norm` moved and used
+statistics (RP2) that the model has neither as buffers nor as parameters. A norm that is written out by hand is not
+seen.
 
 ## Known limits
 
@@ -64,6 +66,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from bnlint.findings import (
     Applicability,
@@ -81,6 +84,9 @@ from bnlint.plain_statistics import Statistic, plain_statistics
 from bnlint.remedies.written import source
 from bnlint.rule import Rule
 from bnlint.trace import NormCall, Trace, Unregistered
+
+if TYPE_CHECKING:
+    from bnlint.runtime.observed import Observed
 
 
 class NormNotRegistered(Rule):
@@ -108,6 +114,43 @@ class NormNotRegistered(Rule):
                 seen |= {key, site}
         for mean, variance in plain_statistics(trace):
             yield self._plain(mean, variance)
+
+    def confirm(self, observed: Observed) -> Iterator[Finding]:
+        """Report each place where layers are made, or statistics are used, once."""
+        from bnlint.runtime.lives import place_of
+        from bnlint.runtime.modules import statistics_unknown_to_the_model, unknown_to_the_model
+
+        seen: set[tuple[str, int]] = set()
+        for life, step in unknown_to_the_model(observed):
+            site = life.site(observed)
+            # One list is often written in one line.
+            if (site.path, site.line) not in seen:
+                seen.add((site.path, site.line))
+                yield self.finding(
+                    site,
+                    "the model that runs this layer does not have it among its parts: no optimizer trained its "
+                    "weights, and it was always in training mode",
+                    (
+                        Step(site, "this layer is made here"),
+                        Step(
+                            place_of(step.run, observed),
+                            "and is used here by a model that does not know of it",
+                        ),
+                    ),
+                )
+        for life in statistics_unknown_to_the_model(observed):
+            site = life.site(observed)
+            if (site.path, site.line) not in seen:
+                seen.add((site.path, site.line))
+                yield self.finding(
+                    site,
+                    f"`{life.layer.name}` learned running statistics and used them, and the model has them neither "
+                    "among its buffers nor among its parameters: no checkpoint holds them",
+                    (
+                        Step(site, "the statistics are learned and used here"),
+                        Step(place_of(life.training[0].run, observed), "in the training of this model"),
+                    ),
+                )
 
     def _plain(self, mean: Statistic, variance: Statistic) -> Finding:
         names = f"`{mean.name}` and `{variance.name}`"

@@ -108,9 +108,15 @@ class EvaluatedWithoutEvalMode(Rule):
     def confirm(self, observed: Observed) -> Iterator[Finding]:
         """Report each call once."""
         from bnlint.runtime.lives import many
+        from bnlint.runtime.modules import is_sampling
         from bnlint.runtime.symptoms import Source, by_run, evaluated_by_batch
 
-        found = [wrong for wrong in evaluated_by_batch(observed, Source.MODE) if _follows_the_model(wrong)]
+        found = [
+            wrong
+            for wrong in evaluated_by_batch(observed, Source.MODE)
+            if _follows_the_model(wrong)
+            and (wrong.seen.passage.phase_site is None or not is_sampling(wrong.seen.run))
+        ]
         for site, wrong in by_run(found, observed).items():
             first = wrong[0]
             layers = {each.life.layer.key for each in wrong}
@@ -158,7 +164,8 @@ class EvaluatedWithoutEvalMode(Rule):
 
 def _follows_the_model(wrong: Wrong) -> bool:
     """Whether `eval()` on the model would have reached the layer, as far as a run shows."""
-    return wrong.seen.run.training is not False and not wrong.life.layer.in_forward
+    layer = wrong.life.layer
+    return wrong.seen.run.training is not False and layer.registered is not False and not layer.in_forward
 
 
 def _in_training_mode(forward: Forward, run: Run, trace: Trace) -> NormCall | None:

@@ -42,7 +42,9 @@ all that assign to `training` of the same model, changes what is computed.
 
 ## Confirmed by
 
-Not yet: the observer of PyTorch is to come. Executed with torch 2.13: the mode of the layers stays what it was.
+`bnlint run`: in an evaluation the outermost module was in evaluation mode, all modules inside were not, and the output
+is the formula with the statistics of the batch (RP4), while nobody had called `eval()`. A method that is only named, or
+replaced, leaves no trace: a run shows what comes of it, under BN206 or BN207.
 
 ## Known limits
 
@@ -58,6 +60,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from bnlint.findings import (
     Applicability,
@@ -77,6 +80,9 @@ from bnlint.remedies.written import source
 from bnlint.rule import Rule
 from bnlint.trace import IdleSwitch, NormLayer, Origin, Trace
 
+if TYPE_CHECKING:
+    from bnlint.runtime.observed import Observed
+
 
 class ModeSwitchNotCalled(Rule):
     """A switch of the mode that is written, and not made."""
@@ -93,6 +99,26 @@ class ModeSwitchNotCalled(Rule):
             if switch.site not in seen:
                 seen.add(switch.site)
                 yield self._finding(switch, trace)
+
+    def confirm(self, observed: Observed) -> Iterator[Finding]:
+        """Report each evaluation once in which `training` is False for the outermost module alone."""
+        from bnlint.runtime.lives import many
+        from bnlint.runtime.modules import left_in_training_mode
+        from bnlint.runtime.symptoms import by_run
+
+        found = [wrong for wrong in left_in_training_mode(observed) if wrong.life.layer.own_switch is None]
+        for site, wrong in by_run(found, observed).items():
+            first = wrong[0]
+            layers = {each.life.layer.key for each in wrong}
+            yield self.finding(
+                site,
+                f"`training` was False for the outermost module alone: {many(len(layers), 'layer')} inside used the "
+                f"statistics of the batch in {many(first.seen.run.count, 'evaluation')}",
+                (
+                    Step(first.life.site(observed), "this layer stays in training mode"),
+                    Step(site, f"evaluated here: {first.because}"),
+                ),
+            )
 
     def _finding(self, switch: IdleSwitch, trace: Trace) -> Finding:
         layer = next(layer for layer in trace.of(NormLayer) if layer.owner in switch.parts)

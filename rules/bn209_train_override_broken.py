@@ -45,8 +45,10 @@ fix.
 
 ## Confirmed by
 
-Not yet: the observer of PyTorch is to come. Executed with torch 2.13: the layers stay in training mode after `eval()`,
-and `Net().eval()` is None.
+`bnlint run`: in an evaluation the model was in evaluation mode, all modules inside were not, and the output is the
+formula with the statistics of the batch (RP4); its class has a `train` or `eval` of its own, and that of PyTorch never
+reached it. A method that calls the inherited one without the mode, or returns nothing, is not confirmed: the first may
+be meant so, and a run does not follow what is returned.
 
 ## Known limits
 
@@ -63,6 +65,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from bnlint.dataflow import Const
 from bnlint.findings import Applicability, Finding, Fix, Group, InsertStatement, Location, Step
@@ -70,6 +73,9 @@ from bnlint.modes import norm_modules, not_passed_on
 from bnlint.remedies.written import parameters
 from bnlint.rule import Rule
 from bnlint.trace import NormLayer, OwnSwitch, Trace
+
+if TYPE_CHECKING:
+    from bnlint.runtime.observed import Observed
 
 
 class TrainOverrideBroken(Rule):
@@ -92,6 +98,27 @@ class TrainOverrideBroken(Rule):
             elif _returns_nothing(switch, trace):
                 seen.add(switch.definition)
                 yield self._returns_nothing(switch)
+
+    def confirm(self, observed: Observed) -> Iterator[Finding]:
+        """Report each method once after which only the model itself was in evaluation mode."""
+        from bnlint.runtime.lives import many, place_of
+        from bnlint.runtime.modules import left_in_training_mode
+
+        seen: set[Location] = set()
+        for wrong in left_in_training_mode(observed):
+            head = wrong.life.layer.own_switch
+            if head is not None and head not in seen:
+                seen.add(head)
+                yield self.finding(
+                    head,
+                    f"this did not pass the mode on: `{wrong.life.layer.name}` used the statistics of the batch in "
+                    f"{many(wrong.seen.run.count, 'evaluation')}, while the model was in evaluation mode",
+                    (
+                        Step(wrong.life.site(observed), "this layer is built here, in training mode"),
+                        Step(head, "and a switch of the model does not reach it"),
+                        Step(place_of(wrong.seen.run, observed), f"evaluated here: {wrong.because}"),
+                    ),
+                )
 
     def _not_passed_on(self, switch: OwnSwitch, trace: Trace) -> Finding:
         layer = next(layer for layer in trace.of(NormLayer) if layer.owner in switch.left)

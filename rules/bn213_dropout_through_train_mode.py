@@ -42,7 +42,9 @@ The samples change, and dropout that is a function of `self.training` is off aft
 
 ## Confirmed by
 
-Not yet: the observer of PyTorch is to come. Executed with torch 2.13: 20 passes under `no_grad` move the statistics.
+`bnlint run`: in an evaluation one line gave the same input to a model again and again while dropout was on, and the
+output of batch normalisation, put into training mode by a `train()`, is the formula with the statistics of the batch
+(RP4). It says as well whether the moving statistics moved.
 
 ## Known limits
 
@@ -59,6 +61,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from bnlint.findings import (
     Applicability,
@@ -75,6 +78,9 @@ from bnlint.rule import Rule
 from bnlint.runs import executions
 from bnlint.sampling import sampling_switch
 from bnlint.trace import Forward, ModeSwitch, Trace
+
+if TYPE_CHECKING:
+    from bnlint.runtime.observed import Observed
 
 _ONLY_DROPOUT = """for module in {model}.modules():
     if module.__class__.__name__.startswith("Dropout"):
@@ -97,6 +103,31 @@ class DropoutThroughTrainMode(Rule):
             if switch is not None and run.forward is not None and switch.site not in seen:
                 seen.add(switch.site)
                 yield self._finding(switch, run.forward, trace)
+
+    def confirm(self, observed: Observed) -> Iterator[Finding]:
+        """Report each switch once."""
+        from bnlint.runtime.lives import many, place_of, somewhere
+        from bnlint.runtime.modules import sampled_by_batch
+
+        seen: set[Location] = set()
+        for wrong in sampled_by_batch(observed):
+            site = somewhere(observed, wrong.seen.passage.phase_site)
+            if site not in seen:
+                seen.add(site)
+                moved = wrong.seen.passage.moved
+                yield self.finding(
+                    site,
+                    f"this switched on batch norm together with dropout: {many(wrong.seen.run.count, 'prediction')} "
+                    "used the statistics of the batch" + (", and moved the stored ones" if moved else ""),
+                    (
+                        Step(wrong.life.site(observed), "this layer goes into training mode, too"),
+                        Step(site, "put into training mode here"),
+                        Step(
+                            place_of(wrong.seen.run, observed),
+                            "the same input is predicted again and again here",
+                        ),
+                    ),
+                )
 
     def _finding(self, switch: ModeSwitch, forward: Forward, trace: Trace) -> Finding:
         return self.finding(

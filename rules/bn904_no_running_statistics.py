@@ -35,7 +35,8 @@ is unsafe.
 
 ## Confirmed by
 
-Executed with torch 2.13: after `eval()` the output for a sample depends on the rest of its batch.
+`bnlint run`: in an evaluation, in evaluation mode, the output is the formula with the statistics of the batch (RP4),
+and there are no others.
 
 ## Known limits
 
@@ -51,6 +52,7 @@ the statistics that are there, and they no longer move.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from bnlint.dataflow import Const
 from bnlint.findings import (
@@ -66,6 +68,9 @@ from bnlint.findings import (
 from bnlint.phase import deliberate
 from bnlint.rule import Rule
 from bnlint.trace import Arguments, NormCall, Trace
+
+if TYPE_CHECKING:
+    from bnlint.runtime.observed import Observed
 
 _TRACKS = "track_running_stats"
 
@@ -97,6 +102,26 @@ class NoRunningStatistics(Rule):
                         Step(call.site, "it is applied here, in either mode to one batch by itself"),
                     ),
                     _fix(layer.arguments),
+                )
+
+    def confirm(self, observed: Observed) -> Iterator[Finding]:
+        """Report each place where such layers are made once."""
+        from bnlint.runtime.lives import many, place_of
+        from bnlint.runtime.modules import evaluated_without_averages
+
+        seen: set[Location] = set()
+        for wrong in evaluated_without_averages(observed):
+            site = wrong.life.site(observed)
+            if site not in seen:
+                seen.add(site)
+                yield self.finding(
+                    site,
+                    f"`{wrong.life.layer.name}` keeps no running statistics: in evaluation mode its output depended on "
+                    f"the rest of the batch in {many(wrong.seen.run.count, 'evaluation')}",
+                    (
+                        Step(site, "this layer keeps no statistics"),
+                        Step(place_of(wrong.seen.run, observed), "evaluated here"),
+                    ),
                 )
 
 

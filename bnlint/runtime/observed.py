@@ -119,13 +119,19 @@ class LayerSeen:
     registered: bool | None = None
     """Whether the model that runs it has it, or its gamma, among its parts; None if that is not known."""
     buffered: bool | None = None
-    """Whether the model has its moving statistics among its buffers."""
+    """Whether the model has its moving statistics among its buffers or parameters; None if it is not known where it
+    has them from."""
     in_forward: bool = False
     """Whether it was built while a module was being called."""
     rebuilt: int = 0
     """How often the same lines built it anew after the one before was gone, each for one forward pass only."""
     copy_of: str = ""
     """The key of the layer that it is a copy of, if it is one."""
+    left_behind: bool = False
+    """Whether the model that runs it said once that it is in evaluation mode, while all that is inside was in training
+    mode, because nobody had switched the model in the way of its framework."""
+    own_switch: Location | None = None
+    """With ``left_behind``: where the class of the model has a switch of its own, if it has one."""
 
     def momentum_of(self, kept: float) -> float:
         """What the layer's framework calls momentum, for a share that is kept."""
@@ -209,6 +215,8 @@ class RunSeen:
     """The mode of the outermost module that was called, if it has one."""
     recorded: bool | None = None
     """Whether gradients could have been taken of it; None if that is not known."""
+    repeats: int = 0
+    """How often a model with dropout that was on got the very input that it had got in the run right before."""
 
 
 @dataclass(slots=True)

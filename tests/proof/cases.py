@@ -57,6 +57,8 @@ CASES: dict[str, tuple[Case, ...]] = {
         Case("bad_keras_train_step_override.py", on=BOTH),
         Case("bad_keras_layer_told_false.py", on=BOTH),
         Case("bad_module_forwards_no_phase.py", on=BOTH),
+        Case("bad_torch_function_without_training.py", on=(TORCH,)),
+        Case("bad_torch_made_in_eval_mode.py", twin="good_torch_loader_then_train_mode.py", on=(TORCH,)),
     ),
     "BN108": (Case("bad_fit_of_a_model_of_blocks.py", on=(KERAS3,)),),
     "BN110": (
@@ -64,10 +66,11 @@ CASES: dict[str, tuple[Case, ...]] = {
         Case("bad_keras_torch_momentum.py", on=BOTH),
         Case("bad_torch_module_with_keras_momentum.py", on=(TORCH,)),
     ),
-    "BN111": (
-        Case("bad_made_where_it_is_applied.py", twin="good_made_by_a_method_of_init.py", unseen=NO_TORCH),
+    "BN111": (Case("bad_made_where_it_is_applied.py", twin="good_made_by_a_method_of_init.py", on=(TORCH,)),),
+    "BN112": (
+        Case("bad_list_of_norms.py", on=(TORCH,)),
+        Case("bad_function_keeps_in_plain_tensors.py", twin="good_containers_of_modules.py", on=(TORCH,)),
     ),
-    "BN112": (Case("bad_list_of_norms.py", unseen=NO_TORCH),),
     "BN113": (Case("bad_literal_in_call.py", twin="good_only_convolutions_frozen.py"),),
     "BN114": (Case("bad_zero_before_training.py", twin="good_phase_explicit_in_calls.py"),),
     "BN201": (
@@ -80,6 +83,7 @@ CASES: dict[str, tuple[Case, ...]] = {
         Case("bad_normalizer_params_override_arg_scope.py"),
         Case("bad_keras_training_is_the_default.py", on=BOTH),
         Case("bad_keras_layer_told_true.py", on=BOTH),
+        Case("bad_torch_literal_in_own_norm.py", on=(TORCH,)),
     ),
     "BN204": (Case("bad_contrib_second_argument.py"),),
     "BN205": (
@@ -89,13 +93,29 @@ CASES: dict[str, tuple[Case, ...]] = {
             why="A run sees that the phase of the layer is a constant, and not where it got lost: it reports BN203 or "
             "BN107.",
         ),
+        Case("bad_torch_argument_missing.py", shown_as="BN107", on=(TORCH,)),
     ),
     "BN206": (Case("bad_no_grad_is_not_eval.py", on=(TORCH,)),),
     "BN207": (Case("bad_validation_leaves_eval_mode.py", on=(TORCH,)),),
-    "BN208": (Case("bad_eval_is_only_named.py", unseen=NO_TORCH),),
+    "BN208": (
+        Case(
+            "bad_eval_is_only_named.py",
+            twin="good_called.py",
+            shown_as="BN206",
+            why="A run sees in which mode the layers are, and not a line that leaves it as it is: it reports BN206 or "
+            "BN207.",
+            on=(TORCH,),
+        ),
+        Case("bad_train_is_only_named.py", shown_as="BN207", on=(TORCH,)),
+        Case("bad_training_of_the_outermost_module.py", twin="good_flag_of_every_module.py", on=(TORCH,)),
+    ),
     "BN209": (
-        Case("bad_own_flag_only.py", twin="good_module_by_module.py", unseen=NO_TORCH),
-        Case("bad_returns_nothing.py", unseen=NO_TORCH),
+        Case("bad_own_flag_only.py", twin="good_module_by_module.py", on=(TORCH,)),
+        Case(
+            "bad_returns_nothing.py",
+            unseen="A run sees which layers a switch reaches, and not what becomes of the value that it returns.",
+            on=(TORCH,),
+        ),
     ),
     "BN210": (Case("bad_assigns_as_dependency_of_branch.py"),),
     "BN211": (
@@ -109,7 +129,7 @@ CASES: dict[str, tuple[Case, ...]] = {
             unseen="A run sees with which phase a function was traced, and not which one it should have had since.",
         ),
     ),
-    "BN213": (Case("bad_loop_over_samples.py", unseen=NO_TORCH),),
+    "BN213": (Case("bad_loop_over_samples.py", twin="good_only_dropout.py", on=(TORCH,)),),
     "BN214": (Case("bad_default_false_never_fed.py"),),
     "BN215": (Case("bad_shape_after_restore.py", twin="good_in_evaluation_mode.py", unseen=NO_TORCH),),
     "BN301": (Case("bad_cond_with_identity_branch.py", twin="good_phase_chooses_between_two_norm_calls.py"),),
@@ -213,7 +233,7 @@ CASES: dict[str, tuple[Case, ...]] = {
             unseen="A run tells the formula of each layer, and that one is right.",
         ),
     ),
-    "BN904": (Case("bad_said_at_the_layer.py", unseen=NO_TORCH),),
+    "BN904": (Case("bad_said_at_the_layer.py", on=(TORCH,)),),
     "BN903": (
         Case(
             "bad_mask_lost_in_convolution.py",

@@ -13,13 +13,15 @@ What rules find in ``Observed`` about a program of PyTorch (``framework`` is ``p
 
 - Layers: modules, and calls of ``F.batch_norm`` (``api`` is ``torch.nn.functional.batch_norm``, ``site`` is the call).
   ``given``: arguments by position. ``in_forward``: built while a module is being called; ``rebuilt``: how often anew.
-  ``registered`` and ``buffered``: whether the model that runs it has it, and its statistics. ``copy_of``: the layer
+  ``registered`` and ``buffered``: whether the model that runs it has it, and its statistics. ``left_behind``: the
+  model says that it is in evaluation mode, and nothing inside is. ``copy_of``: the layer
   that ``copy.deepcopy`` made it of; an average of weights has another ``last_scale`` than ``initial_scale``, no run
   that trains it, and ``last_mean`` is ``initial_mean``. ``statistics_type``: ``float16`` or ``bfloat16`` is half
   precision. ``momentum`` is the share that is kept, or None for the plain average of all.
 - Runs: ``purpose`` is that of the optimizer and autograd, ``recorded`` says whether autograd recorded it, ``training``
   is the mode of the outermost module: False where a layer in it normalises by the batch is a layer that ``eval`` does
   not reach. Runs are told apart by that and by the statistics that were used, so that each has one mode for a layer.
+  ``repeats``: one input again and again, with dropout.
 - Passages: ``origin`` is ``mode`` (``phase_site`` is the line of the last ``train`` or ``eval`` that set it),
   ``argument`` (``fixed`` for a literal True), ``default``, or ``none`` without statistics. ``trainable``: whether gamma
   requires a gradient; ``trained``: whether the optimizer of the step has gamma or beta. A frozen layer that goes on

@@ -109,6 +109,9 @@ class _Applied:
             if known.seen.api == FUNCTION:
                 known.seen.momentum = 1.0 - float(momentum)
             watch.registry.locate(known, gamma, mean, stack.outermost)
+            if watch.switches.leaves_behind(stack.outermost):
+                known.seen.left_behind = True
+                known.seen.own_switch = watch.switches.own(stack.outermost)
             applied.site = self._site(applied)
             applied.before = state_of(gamma, beta, mean, variance)
         return applied

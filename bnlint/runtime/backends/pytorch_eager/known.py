@@ -195,8 +195,12 @@ class Registry:
             seen.registered = any(part is module for part in outermost.modules())
         elif gamma is not None:
             seen.registered = any(each is gamma for each in outermost.parameters())
-        if mean is not None:
-            seen.buffered = any(each is mean for each in outermost.buffers())
+        if mean is None:
+            return
+        if any(each is mean for each in (*outermost.buffers(), *outermost.parameters())):
+            seen.buffered = True
+        elif seen.api != FUNCTION or any(each is mean for each in vars(module).values()):
+            seen.buffered = False
 
     def by_mean(self, mean: Any) -> Known | None:
         """The layer that keeps a moving mean, if it is known."""

@@ -27,6 +27,22 @@ class Switches:
         """The line that last put a layer into its mode; None if nobody did."""
         return self._last.get(module)
 
+    def leaves_behind(self, model: Any) -> bool:
+        """Whether a model alone is in evaluation mode, and nothing that it has, because PyTorch did not switch it."""
+        if model is None or model.training or model in self._last:
+            return False
+        inside = [part for part in model.modules() if part is not model]
+        return all(part.training for part in inside)
+
+    def own(self, model: Any) -> Location | None:
+        """Where the class of a model has an ``eval`` or a ``train`` of its own."""
+        frames = self._recorder.frames
+        for name in ("eval", "train"):
+            code = getattr(getattr(type(model), name), "__code__", None)
+            if code is not None and frames.is_users(code.co_filename):
+                return frames.line(code.co_filename, code.co_firstlineno)
+        return None
+
     def switched(self, module: Any, training: bool) -> None:
         """A module and its parts have been put into a mode."""
         import torch

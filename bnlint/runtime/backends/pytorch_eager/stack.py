@@ -33,6 +33,8 @@ class Stack:
     """Whether activation checkpointing is at work."""
     estimates: bool = False
     """Whether PyTorch itself estimates the statistics anew."""
+    given: Any = None
+    """What the outermost module is called with: the first argument."""
 
     @property
     def innermost(self) -> Any:
@@ -72,6 +74,7 @@ class Stacks:
             frame = frame.f_back
         if outermost is not None:
             stack.token = _token(outermost)
+            stack.given = next(iter(outermost.f_locals.get("args", ())), None)
         return stack
 
     def in_call(self, frame: FrameType | None) -> bool:

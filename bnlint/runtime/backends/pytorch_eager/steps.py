@@ -56,6 +56,8 @@ class Episode:
     """Whether a step was made that, as it seems, did not use it."""
     tasks: set[int] = field(default_factory=set)
     """The backward passes that went through it."""
+    repeats: bool = False
+    """Whether the forward pass before was of the same line and input, with dropout that was on."""
 
     def add(self, known: Known, training: bool) -> None:
         """A layer is applied in it."""
@@ -291,4 +293,7 @@ class Steps:
             )
 
         looked = [found for episode in step.episodes for found in episode.looked]
-        return self._runs.add(make, key, looked, step.applied, {})
+        seen = self._runs.add(make, key, looked, step.applied, {})
+        if seen is not None:
+            seen.repeats += sum(episode.repeats for episode in step.episodes)
+        return seen

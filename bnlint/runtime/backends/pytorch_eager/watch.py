@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +20,8 @@ class Local(threading.local):
 
     def __init__(self) -> None:
         self.episode: Episode | None = None
+        self.given: tuple[tuple[Any, ...], weakref.ref[Any]] | None = None
+        """The line that made the forward pass before, and the tensor that it gave to it."""
         self.switching = False
         """Whether a module is switching the modes of its parts."""
         self.keeping = False
@@ -71,9 +74,22 @@ class Watch:
             getattr(outermost, "training", None),
         )
         episode.checkpointed = stack.checkpointed
+        episode.repeats = self._repeats(stack, (*site, gradients))
         self.local.episode = episode
         self.steps.begin(episode)
         return episode
+
+    def _repeats(self, stack: Stack, line: tuple[Any, ...]) -> bool:
+        """Whether a line gives a tensor to a model again, with nothing in between, while dropout is on."""
+        import torch
+
+        given, before = stack.given, self.local.given
+        plain = isinstance(given, torch.Tensor)
+        self.local.given = (line, weakref.ref(given)) if plain else None
+        if not plain or before is None or before[0] != line or before[1]() is not given:
+            return False
+        dropout = torch.nn.modules.dropout._DropoutNd
+        return any(isinstance(part, dropout) and part.training for part in stack.outermost.modules())
 
     def _last_look(self) -> None:
         # It is also called by the thread that writes now and then, while the script is at work.
