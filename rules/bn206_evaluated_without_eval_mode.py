@@ -109,6 +109,7 @@ class EvaluatedWithoutEvalMode(Rule):
         """Report each call once."""
         from bnlint.runtime.lives import many
         from bnlint.runtime.modules import is_sampling
+        from bnlint.runtime.surroundings import is_on_made_up_data
         from bnlint.runtime.symptoms import Source, by_run, evaluated_by_batch
 
         found = [
@@ -116,6 +117,7 @@ class EvaluatedWithoutEvalMode(Rule):
             for wrong in evaluated_by_batch(observed, Source.MODE)
             if _follows_the_model(wrong)
             and (wrong.seen.passage.phase_site is None or not is_sampling(wrong.seen.run))
+            and not is_on_made_up_data(wrong.seen.run.site)
         ]
         for site, wrong in by_run(found, observed).items():
             first = wrong[0]

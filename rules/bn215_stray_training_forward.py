@@ -40,8 +40,9 @@ Only shown: how the mode was before, and should be afterwards, depends on the pr
 
 ## Confirmed by
 
-Not yet: the observer of PyTorch is to come. Executed with torch 2.13: one call on zeros moves the moving mean by a
-tenth.
+`bnlint run`: a call with numbers that are made up where it stands moved statistics of an earlier training, or of a
+checkpoint (RP2), and the model was used in evaluation mode afterwards. That it is only saved afterwards is not looked
+at.
 
 ## Known limits
 
@@ -56,6 +57,7 @@ Calls by other libraries, such as summaries of a model, are not seen.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from bnlint.findings import Applicability, Finding, Fix, Group, Location, Step
 from bnlint.forwards import in_test_function, inside_a_model, learned_from, on_made_up_data
@@ -63,6 +65,9 @@ from bnlint.phase import in_unit_test, meant
 from bnlint.rule import Rule
 from bnlint.runs import executions
 from bnlint.trace import Copy, Forward, NormCall, Origin, Run, Save, Trace, Updates
+
+if TYPE_CHECKING:
+    from bnlint.runtime.observed import Observed
 
 _FIX = Fix(Applicability.DISPLAY, "call `eval()` on the model before, or try out a copy of it")
 
@@ -89,6 +94,28 @@ class StrayTrainingForward(Rule):
                 if _is_used(call, forward, trace):
                     seen.add(forward.site)
                     yield self._finding(forward, call, learned)
+
+    def confirm(self, observed: Observed) -> Iterator[Finding]:
+        """Report each call once."""
+        from bnlint.runtime.lives import many, place_of
+        from bnlint.runtime.strangers import tried_out
+
+        seen: set[Location] = set()
+        for life, tried, later in tried_out(observed):
+            site = place_of(tried.run, observed)
+            if site in seen:
+                continue
+            seen.add(site)
+            yield self.finding(
+                site,
+                f"{many(tried.run.count, 'call')} on made-up data moved the moving statistics that "
+                f"`{life.layer.name}` had learned: the model was in training mode",
+                (
+                    Step(life.site(observed), "this layer is built here"),
+                    Step(site, "its statistics are moved towards made-up data here"),
+                    Step(place_of(later.run, observed), "and used here"),
+                ),
+            )
 
     def _finding(self, forward: Forward, call: NormCall, learned: Location) -> Finding:
         return self.finding(

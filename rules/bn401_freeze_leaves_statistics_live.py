@@ -52,7 +52,7 @@ Only shown: how a network is told to infer depends on how it is made and on the 
 ## Confirmed by
 
 `bnlint run`: layers that are not trainable and did not begin with the statistics of new ones normalised with those
-of the batch while other weights were trained (RP4).
+of the batch while other weights were trained (RP4). In PyTorch their moving statistics moved, too (RP2).
 
 ## Known limits
 
@@ -138,11 +138,12 @@ class FreezeLeavesStatisticsLive(Rule):
 
     def confirm(self, observed: Observed) -> Iterator[Finding]:
         """Report each training once."""
-        from bnlint.runtime.frozen import frozen_by_batch
+        from bnlint.runtime.frozen import frozen_by_batch, frozen_in_training_mode
         from bnlint.runtime.lives import many, place_of
         from bnlint.runtime.symptoms import by_run
 
-        for site, group in by_run(frozen_by_batch(observed), observed).items():
+        found = [*frozen_by_batch(observed), *frozen_in_training_mode(observed)]
+        for site, group in by_run(found, observed).items():
             first = group[0]
             layers = many(len({each.life.layer.key for each in group}), "frozen layer")
             yield self.finding(

@@ -42,7 +42,8 @@ Another mode changes what is trained: the fix is shown.
 
 ## Confirmed by
 
-Not yet: the observer of PyTorch is to come.
+`bnlint run`: training steps normalised with the statistics of the batch (RP4) after a `train()` for layers that had
+been put into evaluation mode one by one, or with the frozen part that they are in, and that never ran in it.
 
 ## Known limits
 
@@ -58,6 +59,7 @@ switched has frozen weights, and nothing was computed with it before `train()`.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from bnlint.dataflow import Const
 from bnlint.findings import Applicability, Finding, Fix, Group, Location, Step
@@ -65,6 +67,10 @@ from bnlint.freezing import in_order, last_freeze
 from bnlint.modes import switches, to, trained_in_training_mode
 from bnlint.rule import Rule
 from bnlint.trace import Event, Forward, ModeSwitch, NormCall, Trace, TrainStep
+
+if TYPE_CHECKING:
+    from bnlint.runtime.observed import Observed, SwitchSeen
+    from bnlint.runtime.symptoms import Wrong
 
 _FIX = Fix(Applicability.DISPLAY, "put the frozen layers into evaluation mode after each `train()`")
 
@@ -86,6 +92,32 @@ class FreezeUndoneByTrain(Rule):
                 if undone is not None and undone[1].site not in seen:
                     seen.add(undone[1].site)
                     yield self._finding(*undone, call, forward, step)
+
+    def confirm(self, observed: Observed) -> Iterator[Finding]:
+        """Report each switch once."""
+        from bnlint.runtime.frozen import freeze_undone
+        from bnlint.runtime.lives import many, place_of, somewhere
+
+        groups: dict[Location, list[tuple[Wrong, SwitchSeen]]] = {}
+        for wrong, off in freeze_undone(observed):
+            site = somewhere(observed, wrong.seen.passage.phase_site)
+            groups.setdefault(site, []).append((wrong, off))
+        for site, group in groups.items():
+            first, off = group[0]
+            run = first.seen.run
+            yield self.finding(
+                site,
+                f"{many(len(group), 'layer')} that had been put into evaluation mode to be frozen normalised with the "
+                f"statistics of the batch in {many(run.count, 'training step')}: this put them back into training mode",
+                (
+                    Step(first.life.site(observed), "this layer is built here"),
+                    Step(
+                        somewhere(observed, off.site), "put into evaluation mode here, in which it never ran"
+                    ),
+                    Step(site, "back in training mode from here on"),
+                    Step(place_of(run, observed), "and trained so here"),
+                ),
+            )
 
     def _finding(
         self, off: ModeSwitch, on: ModeSwitch, call: NormCall, forward: Forward, step: TrainStep

@@ -51,7 +51,7 @@ parameters becomes the `state_dict()`, which has the same names and more.
 ## Confirmed by
 
 `bnlint run`: the variables that a checkpoint got or gave have none of the layer's moving statistics, no other
-checkpoint was complete, and the statistics had moved or were used for inference (RP7). Not yet for PyTorch.
+checkpoint was complete, and the statistics had moved or were used for inference (RP7).
 
 ## Known limits
 

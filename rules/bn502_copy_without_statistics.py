@@ -45,7 +45,8 @@ weights of several models come together, or where there is no such loop.
 
 ## Confirmed by
 
-Not yet: the observer of PyTorch is to come. Executed with torch 2.13: the running mean of the copy stays 0.
+`bnlint run`: a layer that no optimizer trained and that was used in evaluation mode got weights of a trained one, and
+its moving statistics stayed as they were (RP7). Weights are told by the scale of the layer.
 
 ## Known limits
 
@@ -62,6 +63,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from bnlint.findings import Applicability, Edit, Finding, Fix, Group, InsertStatement, Location, Step
 from bnlint.forwards import on_made_up_data
@@ -69,6 +71,10 @@ from bnlint.remedies.written import Source, bound, source
 from bnlint.rule import Rule
 from bnlint.trace import Copy, NormLayer, Trace
 from bnlint.uses import Use, copied_layers, copies_into, uses
+
+if TYPE_CHECKING:
+    from bnlint.runtime.lives import Life, Seen
+    from bnlint.runtime.observed import Observed
 
 
 class CopyWithoutStatistics(Rule):
@@ -87,6 +93,29 @@ class CopyWithoutStatistics(Rule):
             if found is not None and found.copy.site not in seen:
                 seen.update(copy.site for copy in copies_into(layer, trace))
                 yield self._finding(layer, found, trace)
+
+    def confirm(self, observed: Observed) -> Iterator[Finding]:
+        """Report each place that reads the weights once, or each that uses the copy."""
+        from bnlint.runtime.lives import many, place_of, somewhere
+        from bnlint.runtime.strangers import left_behind
+
+        groups: dict[Location, list[tuple[Life, Seen]]] = {}
+        for life, used, read in left_behind(observed):
+            site = somewhere(observed, read, place_of(used.run, observed))
+            groups.setdefault(site, []).append((life, used))
+        for site, group in groups.items():
+            life, used = group[0]
+            what = "those that they were made with" if life.is_fresh else "old ones"
+            steps = [Step(life.site(observed), "the layer keeps its moving statistics in buffers")]
+            if site != place_of(used.run, observed):
+                steps.append(Step(site, "its weights are read here, without the buffers"))
+            steps.append(Step(place_of(used.run, observed), "the copy is used here in evaluation mode"))
+            yield self.finding(
+                site,
+                f"{many(len(group), 'layer')} of a copy got learned weights and never the moving statistics: in "
+                f"{many(used.run.count, 'run')} in evaluation mode they were {what}",
+                steps,
+            )
 
     def _finding(self, layer: NormLayer, found: _Stale, trace: Trace) -> Finding:
         steps = [Step(layer.site, "the layer keeps its moving statistics in buffers")]

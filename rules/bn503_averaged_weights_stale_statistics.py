@@ -42,7 +42,8 @@ The fix is shown: which data the statistics are to be estimated from is not know
 
 ## Confirmed by
 
-Not yet: the observer of PyTorch is to come. Executed with torch 2.13: the moving mean of the average equals that of the
+`bnlint run`: the moving statistics that `update_parameters` had copied were used in evaluation mode as they were, while
+training moved those of the model (RP5). Executed with torch 2.13: the moving mean of the average equals that of the
 last model, and differs from that of its own activations.
 
 ## Known limits
@@ -59,12 +60,16 @@ So is an average that is only saved.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from bnlint.findings import Applicability, Finding, Fix, Group, Location, Step
 from bnlint.forwards import on_made_up_data
 from bnlint.rule import Rule
 from bnlint.trace import Copy, NormLayer, Trace
 from bnlint.uses import Use, copied_layers, copies_into, uses
+
+if TYPE_CHECKING:
+    from bnlint.runtime.observed import Observed
 
 _FIX = Fix(
     Applicability.DISPLAY,
@@ -89,6 +94,30 @@ class AveragedWeightsStaleStatistics(Rule):
             if added is not None and used is not None and added.site not in seen:
                 seen.add(added.site)
                 yield self._finding(layer, added, used, trace)
+
+    def confirm(self, observed: Observed) -> Iterator[Finding]:
+        """Report each place that adds to an average once."""
+        from bnlint.runtime.lives import many, place_of, somewhere
+        from bnlint.runtime.strangers import stale
+
+        seen: set[Location] = set()
+        for life, used in stale(observed, "averaged"):
+            site = somewhere(observed, life.layer.stale_site)
+            if site in seen:
+                continue
+            seen.add(site)
+            yield self.finding(
+                site,
+                f"`{life.layer.name}` of averaged weights was used with the moving statistics of the last ones in "
+                f"{many(used.run.count, 'run')} in evaluation mode: nothing estimated its own",
+                (
+                    Step(life.site(observed), "the layer keeps moving statistics"),
+                    Step(
+                        site, "the weights are averaged here, and the statistics are not those of the average"
+                    ),
+                    Step(place_of(used.run, observed), "the average is used here in evaluation mode"),
+                ),
+            )
 
     def _finding(self, layer: NormLayer, added: Copy, used: Use, trace: Trace) -> Finding:
         made = next((copy for copy in copies_into(layer, trace) if not copy.averaged), None)

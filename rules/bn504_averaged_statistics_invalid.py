@@ -38,8 +38,8 @@ The fix is shown: the statistics have to be estimated anew from data that only t
 
 ## Confirmed by
 
-Not yet: the observer of PyTorch is to come. Executed with torch 2.13: the running variance is negative and the output
-has NaN.
+`bnlint run`: a layer was used in evaluation mode with a moving variance that is negative, which no average of variances
+is (RP2). Executed with torch 2.13: the output has NaN.
 
 ## Known limits
 
@@ -55,11 +55,15 @@ integer. The out-of-place average of that counter is cut to an integer when it i
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
 from bnlint.dataflow import Const, Node, Value
 from bnlint.findings import Applicability, Finding, Fix, Group, Location, Step
 from bnlint.rule import Rule
 from bnlint.trace import Copy, Trace
+
+if TYPE_CHECKING:
+    from bnlint.runtime.observed import Observed
 
 _FIX = Fix(
     Applicability.DISPLAY,
@@ -83,6 +87,29 @@ class AveragedStatisticsInvalid(Rule):
             if isinstance(value, Node) and value.site not in seen and _is_difference(value):
                 seen.add(value.site)
                 yield self._finding(copy, value)
+
+    def confirm(self, observed: Observed) -> Iterator[Finding]:
+        """Report each run once."""
+        from bnlint.runtime.lives import place_of
+        from bnlint.runtime.strangers import negative
+
+        seen: set[Location] = set()
+        for life, used in negative(observed):
+            site = place_of(used.run, observed)
+            found = (life.layer.initial_variance, life.layer.last_variance)
+            least = min(each.least for each in found if each is not None)
+            if site in seen:
+                continue
+            seen.add(site)
+            yield self.finding(
+                site,
+                f"a moving variance of `{life.layer.name}` is {least:.3g}, which no data have: it was computed with a "
+                "negative weight, and evaluation normalises with it",
+                (
+                    Step(life.site(observed), "the layer keeps a moving variance"),
+                    Step(site, "it is used here in evaluation mode"),
+                ),
+            )
 
     def _finding(self, copy: Copy, value: Node) -> Finding:
         return self.finding(

@@ -43,7 +43,8 @@ The fix is shown: whether the reset or the missing estimation is the mistake is 
 
 ## Confirmed by
 
-Not yet: the observer of PyTorch is to come. Executed with torch 2.13: `reset_parameters()` sets the running mean to 0.
+`bnlint run`: a layer that had statistics other than the initial ones was set back, and was applied the next time in
+evaluation mode, with a mean of 0 and a variance of 1, which it kept to the end (RP2).
 
 ## Known limits
 
@@ -57,12 +58,16 @@ Layers whose statistics are replaced by computed values are left alone.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from bnlint.findings import Applicability, Finding, Fix, Group, Location, Step
 from bnlint.forwards import on_made_up_data
 from bnlint.rule import Rule
 from bnlint.trace import Event, NormLayer, Reset, Save, Trace
 from bnlint.uses import Use, copies_into, uses
+
+if TYPE_CHECKING:
+    from bnlint.runtime.observed import Observed
 
 _FIX = Fix(
     Applicability.DISPLAY,
@@ -89,6 +94,28 @@ class StatisticsReset(Rule):
                     seen.add(reset.site)
                     yield self._finding(layer, learned, reset, used)
                     break
+
+    def confirm(self, observed: Observed) -> Iterator[Finding]:
+        """Report each place that sets statistics back once."""
+        from bnlint.runtime.lives import many, place_of, somewhere
+        from bnlint.runtime.strangers import stale
+
+        seen: set[Location] = set()
+        for life, used in stale(observed, "reset"):
+            site = somewhere(observed, life.layer.stale_site)
+            if site in seen:
+                continue
+            seen.add(site)
+            yield self.finding(
+                site,
+                f"the moving statistics that `{life.layer.name}` had learned were set back here, and a mean of 0 and a "
+                f"variance of 1 were used in {many(used.run.count, 'run')} in evaluation mode",
+                (
+                    Step(life.site(observed), "the layer keeps moving statistics"),
+                    Step(site, "they are set back here"),
+                    Step(place_of(used.run, observed), "used here in evaluation mode"),
+                ),
+            )
 
     def _finding(self, layer: NormLayer, learned: Event, reset: Reset, used: Use) -> Finding:
         return self.finding(

@@ -132,6 +132,11 @@ class LayerSeen:
     mode, because nobody had switched the model in the way of its framework."""
     own_switch: Location | None = None
     """With ``left_behind``: where the class of the model has a switch of its own, if it has one."""
+    stale: str = ""
+    """Why it once used moving statistics that no data had been through since: they were ``reset``, or are those of the
+    last of the weights that were ``averaged``."""
+    stale_site: Location | None = None
+    """The line that did that."""
 
     def momentum_of(self, kept: float) -> float:
         """What the layer's framework calls momentum, for a share that is kept."""
@@ -180,6 +185,9 @@ class Passage:
     """What the layer does if neither formula fits, as a clause, where one of the usual mistakes fits."""
     suspect: str = ""
     """The code of the rule about that mistake."""
+    apart: float = 0.0
+    """Where the layer had been applied before in the same forward pass, to the output of other layers or to what this
+    input was computed from: the largest difference between the means of a channel, in standard deviations."""
     recomputed: bool = False
     """Whether the layer ran again for the backward pass, as activation checkpointing has it: ``updates`` has both."""
 

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from bnlint.findings import Location
 from bnlint.words import EVALUATING, TRAINING, is_phase_name, words
 
+_MAKES_UP = ("zeros", "ones", "full", "empty", "rand", "randn", "randint")
 _DEFINITION = re.compile(r"(\s*)(?:async\s+)?(?:def|class)\s+(\w+)")
 
 
@@ -48,6 +49,13 @@ def call_at(place: Location) -> ast.Call | None:
     return found if isinstance(found, ast.Call) else None
 
 
+def is_on_made_up_data(place: Location | None) -> bool:
+    """Whether a call is given nothing but numbers that it makes up where it stands."""
+    call = call_at(place) if place is not None else None
+    given = [*call.args, *(each.value for each in call.keywords)] if call is not None else []
+    return bool(given) and all(map(_is_made_up, given))
+
+
 def sign_of_evaluation(places: Iterable[Location]) -> str:
     """What the lines that lead to a run say about it, if they say that it evaluates; innermost first."""
     for place in places:
@@ -71,6 +79,16 @@ def all_names(places: Iterable[Location | None]) -> Iterator[str]:
     for place in places:
         if place is not None:
             yield from names(place)
+
+
+def _is_made_up(node: ast.expr) -> bool:
+    """``torch.zeros(1, 3)``, ``torch.randn(1, 3).cuda()``."""
+    if not isinstance(node, ast.Call):
+        return False
+    function = node.func
+    if isinstance(function, ast.Attribute):
+        return function.attr in _MAKES_UP or _is_made_up(function.value)
+    return isinstance(function, ast.Name) and function.id in _MAKES_UP
 
 
 def _part(place: Location) -> str:

@@ -131,39 +131,45 @@ CASES: dict[str, tuple[Case, ...]] = {
     ),
     "BN213": (Case("bad_loop_over_samples.py", twin="good_only_dropout.py", on=(TORCH,)),),
     "BN214": (Case("bad_default_false_never_fed.py"),),
-    "BN215": (Case("bad_shape_after_restore.py", twin="good_in_evaluation_mode.py", unseen=NO_TORCH),),
+    "BN215": (Case("bad_shape_after_restore.py", twin="good_in_evaluation_mode.py", on=(TORCH,)),),
     "BN301": (Case("bad_cond_with_identity_branch.py", twin="good_phase_chooses_between_two_norm_calls.py"),),
     "BN302": (Case("bad_branches_of_cond.py"),),
     "BN303": (
-        Case(
-            "bad_torch_one_for_two_depths.py", twin="good_torch_one_layer_for_each_depth.py", unseen=NO_TORCH
-        ),
+        Case("bad_torch_one_for_two_depths.py", twin="good_torch_one_layer_for_each_depth.py", on=(TORCH,)),
     ),
     "BN304": (Case("bad_actor_and_critic.py", twin="good_scope_for_each_step.py"),),
-    "BN401": (Case("bad_loop_over_layers.py", twin="good_called_for_inference.py"),),
+    "BN401": (
+        Case("bad_loop_over_layers.py", twin="good_called_for_inference.py"),
+        Case(
+            "bad_torch_requires_grad_only.py", twin="good_torch_evaluation_mode_after_train.py", on=(TORCH,)
+        ),
+    ),
+    "BN402": (
+        Case("bad_frozen_once_before_the_epochs.py", twin="good_frozen_after_each_train.py", on=(TORCH,)),
+        Case("bad_frozen_base_in_the_constructor.py", twin="good_own_train_method.py", on=(TORCH,)),
+    ),
     "BN403": (
         Case("bad_frozen_after_first_fit.py", twin="good_compiled_again.py", on=BOTH),
         Case("bad_unfrozen_without_compile.py", twin="good_toggled_back_before_training.py", on=BOTH),
     ),
     "BN404": (Case("bad_whole_base_unfrozen.py", on=BOTH),),
     "BN405": (Case("bad_gan_for_either_keras.py", twin="good_toggled_at_every_step.py", on=(KERAS3,)),),
-    "BN501": (Case("bad_collection_with_scope.py"),),
-    "BN502": (Case("bad_torch_average_of_parameters.py", unseen=NO_TORCH),),
+    "BN501": (
+        Case("bad_collection_with_scope.py"),
+        Case("bad_torch_named_parameters.py", on=(TORCH,)),
+    ),
+    "BN502": (Case("bad_torch_average_of_parameters.py", on=(TORCH,)),),
     "BN503": (
-        Case(
-            "bad_torch_tested_right_away.py", twin="good_torch_update_bn_before_the_test.py", unseen=NO_TORCH
-        ),
+        Case("bad_torch_tested_right_away.py", twin="good_torch_update_bn_before_the_test.py", on=(TORCH,)),
     ),
     "BN504": (
         Case(
             "bad_torch_task_vector_subtracted.py",
             twin="good_torch_weights_alone_are_extrapolated.py",
-            unseen=NO_TORCH,
+            on=(TORCH,),
         ),
     ),
-    "BN505": (
-        Case("bad_torch_reset_before_the_test.py", twin="good_torch_estimated_again.py", unseen=NO_TORCH),
-    ),
+    "BN505": (Case("bad_torch_reset_before_the_test.py", twin="good_torch_estimated_again.py", on=(TORCH,)),),
     "BN601": (Case("bad_keras_momentum_by_position.py", twin="good_named.py", on=(TORCH,)),),
     "BN602": (
         Case("bad_default_axis_channels_first.py", on=BOTH),

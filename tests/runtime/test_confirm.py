@@ -20,8 +20,10 @@ from bnlint.runtime.observed import (
     Passage,
     Purpose,
     RunSeen,
+    SwitchSeen,
 )
 
+FIXTURES = Path(__file__).parents[2] / "fixtures"
 TRAINED, RAN, TESTED, SAVED, PHASE, FIRST = 50, 60, 70, 80, 5, 40
 
 
@@ -176,6 +178,42 @@ def switched_off(**more: object) -> RunSeen:
     return train(asleep(**{**MODE, "phase_site": at(SAVED)}), key="later", order=3010, last=4000, **more)
 
 
+def source(**more: object) -> LayerSeen:
+    """A layer of PyTorch whose scale was trained."""
+    return module(key="source", initial_scale=same(1.0), last_scale=same(1.3), **more)
+
+
+def copied(**more: object) -> LayerSeen:
+    """Another one of the same lines, with the statistics that it was made with."""
+    return module(**{"moved": False, "initial_scale": same(1.0), "last_scale": same(1.2), **more})
+
+
+def switch(line: int, training: bool, own: bool = False, kind: str = "Net") -> SwitchSeen:
+    return SwitchSeen(at(line), training, kind, own, layers=["bn"], count=1)
+
+
+FROZEN = {
+    "initial_mean": same(1.5), "initial_variance": same(3.0), "initial_scale": same(1.0), "last_scale": same(1.0),
+    "trainable": False,
+}  # fmt: skip
+"""A layer of PyTorch with what it learned in another training."""
+LIVE = {**MODE, "trained": False, "trainable": False}
+NET, NORM = (switch(PHASE, True), switch(SAVED, False, own=True, kind="BatchNorm1d"))
+
+
+def written(name: str, code: str) -> Location:
+    """A piece of code in a fixture."""
+    path = FIXTURES / name
+    line, text = next(each for each in enumerate(path.read_text("utf-8").splitlines(), 1) if code in each[1])
+    column = text.index(code) + 1
+    return Location(str(path), line, column, line, column + len(code))
+
+
+ZEROS = written("bn215/bad_shape_after_restore.py", "model(torch.zeros(1, 3, 8, 8))")
+IMAGES = written("bn215/bad_shape_after_restore.py", "model(test_images)")
+TRIED = {"key": "tried", "order": 3002, "last": 3002, "purpose": Purpose.UNKNOWN}
+AFTER = {"key": "after", "order": 3100, "last": 3101}
+
 GOOD = observed([layer()], train(learns(), fed=FED), evaluate(infers(), fed=FED_OFF))
 """A program that is right in every respect."""
 
@@ -325,6 +363,56 @@ CONFIRM: dict[str, list[Callable[[], tuple[Observed, int]]]] = {
             SAVED,
         ),
     ],
+    "BN502": [
+        lambda: (
+            observed([source(), copied()], train(learns("source", **MODE)), evaluate(infers(**MODE))),
+            TESTED,
+        ),
+        # The weights are those of the last step.
+        lambda: (
+            observed(
+                [source(), copied(initial_scale=same(1.3), last_scale=same(1.3))],
+                train(learns("source", **MODE)),
+                evaluate(infers(**MODE)),
+            ),
+            TESTED,
+        ),
+        lambda: (
+            observed(
+                [source(), copied()],
+                train(learns("source", **MODE)),
+                evaluate(infers(**MODE)),
+                checkpoints=[replace(READS, missing=["bn"])],
+            ),
+            SAVED,
+        ),
+    ],
+    "BN503": [
+        lambda: (
+            observed(
+                [source(), module(copy_of="source", stale="averaged", stale_site=at(SAVED))],
+                train(learns("source", **MODE)),
+                evaluate(infers(**MODE)),
+            ),
+            SAVED,
+        ),
+    ],
+    "BN504": [
+        lambda: (
+            observed([module(last_variance=same(-0.5))], train(learns(**MODE)), evaluate(infers(**MODE))),
+            TESTED,
+        ),
+    ],
+    "BN505": [
+        lambda: (
+            observed(
+                [module(stale="reset", stale_site=at(SAVED), moved=False)],
+                train(learns(**MODE)),
+                evaluate(infers(**MODE)),
+            ),
+            SAVED,
+        ),
+    ],
     "BN601": [
         lambda: (observed([module(epsilon=0.8, given=["num_features", "eps"])], train(learns(**MODE))), 10),
         lambda: (
@@ -363,11 +451,50 @@ CONFIRM: dict[str, list[Callable[[], tuple[Observed, int]]]] = {
             SAVED,
         )
     ],
+    "BN215": [
+        lambda: (
+            observed(
+                [module()],
+                train(learns(**MODE)),
+                evaluate(by_batch(moved=True, **MODE), **{**TRIED, "purpose": Purpose.EVALUATE}, site=ZEROS),
+                evaluate(infers(**MODE), **AFTER),
+            ),
+            ZEROS.line,
+        ),
+        # It was read from a file.
+        lambda: (
+            observed(
+                [module(initial_mean=same(1.5))],
+                evaluate(by_batch(moved=True, **MODE), **TRIED, site=ZEROS),
+                evaluate(infers(**MODE), **AFTER),
+            ),
+            ZEROS.line,
+        ),
+    ],
+    "BN303": [
+        lambda: (
+            observed([module()], train(learns(**MODE, site=at(20)), learns(**MODE, site=at(21), apart=1.5))),
+            21,
+        ),
+    ],
     "BN401": [
         lambda: (observed([layer(**{**LEARNED, "trainable": False})], train(stays(trained=False))), RAN),
         lambda: (
             observed([layer(**{**LEARNED, "updates": "attribute"})], fit(stays(trained=False), 1)),
             RAN,
+        ),
+        lambda: (observed([module(**FROZEN)], train(learns(**LIVE))), RAN),
+    ],
+    "BN402": [
+        lambda: (observed([module()], train(learns(**MODE)), switches=[NORM, NET]), PHASE),
+        # The part that they are in was frozen as a whole.
+        lambda: (
+            observed(
+                [module(**FROZEN)],
+                train(learns(**LIVE)),
+                switches=[switch(SAVED, False, kind="Base"), NET],
+            ),
+            PHASE,
         ),
     ],
     "BN403": [
@@ -614,6 +741,54 @@ LOOK_ALIKES: dict[str, list[Callable[[], Observed]]] = {
             checkpoints=[replace(SAVES, missing=["bn"])],
         ),
     ],
+    "BN502": [
+        # It has statistics of its own, or new ones, or the source has none either.
+        lambda: observed(
+            [source(), copied()],
+            train(learns("source", **MODE)),
+            evaluate(by_batch(**MODE), purpose=Purpose.UNKNOWN),
+            evaluate(infers(**MODE), **AFTER),
+        ),
+        lambda: observed(
+            [source(), copied(moved=True)], train(learns("source", **MODE)), evaluate(infers(**MODE))
+        ),
+        lambda: observed(
+            [source(moved=False), copied()], train(asleep("source", **MODE)), evaluate(infers(**MODE))
+        ),
+        # Weights of its own.
+        lambda: observed(
+            [source(), copied(last_scale=same(1.0))],
+            train(learns("source", **MODE)),
+            evaluate(infers(**MODE)),
+        ),
+    ],
+    "BN503": [
+        # Training leaves the statistics of the model as they are.
+        lambda: observed(
+            [source(moved=False), module(copy_of="source", stale="averaged", stale_site=at(SAVED))],
+            train(asleep("source", **MODE)),
+            evaluate(infers(**MODE)),
+        ),
+        lambda: observed(
+            [source(), module(copy_of="source")], train(learns("source", **MODE)), evaluate(infers(**MODE))
+        ),
+    ],
+    "BN504": [
+        # A momentum beyond 1 makes a negative average of positive variances.
+        lambda: observed(
+            [module(last_variance=same(-0.5), momentum=-0.5)],
+            train(learns(**MODE)),
+            evaluate(infers(**MODE)),
+        ),
+        lambda: observed([module(last_variance=same(-0.5))], train(learns(**MODE))),
+    ],
+    "BN505": [
+        lambda: observed([module()], train(learns(**MODE)), evaluate(infers(**MODE))),
+        # Others were computed afterwards.
+        lambda: observed(
+            [module(stale="reset", stale_site=at(SAVED))], train(learns(**MODE)), evaluate(infers(**MODE))
+        ),
+    ],
     "BN601": [
         lambda: observed([module(epsilon=0.8, given=["num_features"])], train(learns(**MODE))),
         lambda: observed([module(epsilon=1e-3, given=["num_features", "eps"])], train(learns(**MODE))),
@@ -657,9 +832,65 @@ LOOK_ALIKES: dict[str, list[Callable[[], Observed]]] = {
             checkpoints=[replace(SAVES, training_mode=["bn"])],
         ),
     ],
+    "BN215": [
+        # Before the training, in evaluation mode, with images, and before statistics are estimated anew.
+        lambda: observed(
+            [module()],
+            evaluate(by_batch(moved=True, **MODE), **{**TRIED, "order": 1, "last": 1}, site=ZEROS),
+            train(learns(**MODE), order=2),
+            evaluate(infers(**MODE), **AFTER),
+        ),
+        lambda: observed(
+            [module(initial_mean=same(1.5))],
+            evaluate(infers(**MODE), **TRIED, site=ZEROS),
+            evaluate(infers(**MODE), **AFTER),
+        ),
+        lambda: observed(
+            [module(initial_mean=same(1.5))],
+            evaluate(by_batch(moved=True, **MODE), **TRIED, site=IMAGES),
+            evaluate(infers(**MODE), **AFTER),
+        ),
+        lambda: observed(
+            [module(initial_mean=same(1.5))],
+            evaluate(by_batch(moved=True, **MODE), **TRIED, site=ZEROS),
+            evaluate(by_batch(moved=True, **MODE), **AFTER, purpose=Purpose.UNKNOWN),
+        ),
+    ],
+    "BN303": [
+        lambda: observed([module()], train(learns(**MODE), learns(**MODE, site=at(21)))),
+        # Chance, and a layer without statistics.
+        lambda: observed([module()], train(learns(**MODE), learns(**MODE, site=at(21), apart=0.2))),
+        lambda: observed(
+            [module(has_statistics=False)],
+            train(learns(**NO_STATISTICS), learns(**NO_STATISTICS, site=at(21), apart=1.5)),
+        ),
+    ],
     "BN401": [
         lambda: observed([layer(**{**LEARNED, "trainable": False})], fit(rests(trainable=False), 1)),
         lambda: observed([layer(**LEARNED)], fit(learns(), 1)),
+        # New statistics, weights that learn or follow others, and a rest of the network in evaluation mode.
+        lambda: observed([module(trainable=False)], train(learns(**LIVE))),
+        lambda: observed([module(**FROZEN)], train(learns(**MODE, trainable=True))),
+        lambda: observed([module(**{**FROZEN, "last_scale": same(1.1)})], train(learns(**LIVE))),
+        lambda: observed([module(**FROZEN)], train(asleep(**LIVE))),
+        # It learns in turn.
+        lambda: observed(
+            [module(**FROZEN)], train(learns(**LIVE)), train(learns(**MODE, trainable=True), key="critic")
+        ),
+    ],
+    "BN402": [
+        # It was in evaluation mode to be evaluated, or `train` came first.
+        lambda: observed(
+            [module()],
+            train(learns(**MODE)),
+            evaluate(infers(**{**MODE, "phase_site": at(SAVED)})),
+            switches=[NORM, NET],
+        ),
+        lambda: observed([module()], train(learns(**MODE)), switches=[NET, NORM]),
+        # All of a model that a loader gives is in evaluation mode.
+        lambda: observed(
+            [module()], train(learns(**MODE)), switches=[switch(SAVED, False, kind="Base"), NET]
+        ),
     ],
     "BN403": [
         lambda: observed([layer(**IN_PLACE)], fit(learns(trainable=True), 1), fit(learns(trainable=True), 5)),

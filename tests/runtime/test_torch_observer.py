@@ -16,8 +16,10 @@ from typing import Any
 
 import pytest
 
+from bnlint.check import Options
 from bnlint.findings import Location
 from bnlint.runtime.backends.eager.said import Sources
+from bnlint.runtime.judge import judge
 from bnlint.runtime.observed import CheckpointSeen, LayerSeen, Mode, Observed, Passage, Purpose, RunSeen
 from bnlint.runtime.script import journal
 from bnlint.runtime.script.frames import Frames
@@ -426,6 +428,74 @@ def test_what_is_kept_and_copied(tmp_path: Path) -> None:
     assert not seen.kept("# pickled").missing and seen.run("# read").purpose is Purpose.EVALUATE
     assert ("BN801", seen.line("# traced")) in seen.findings()
     assert seen.layer("norm").given == ["num_features", "eps"] and seen.layer("norm").epsilon == 1e-3
+
+
+REPLACED = """
+    import torch
+    from torch import nn
+    from torch.optim.swa_utils import AveragedModel, get_ema_avg_fn, update_bn
+
+    torch.manual_seed(0)
+    X = torch.randn(32, 4) * 2 + 3
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.one, self.two = nn.Linear(4, 4), nn.Linear(4, 4, bias=False)
+            self.twice, self.alike = nn.BatchNorm1d(4), nn.BatchNorm1d(4)
+
+        def forward(self, x):
+            x = self.twice(self.one(x)).relu() + 5
+            x = self.twice(self.two(x))
+            return self.alike(self.one(x)) + self.alike(self.one(-x))
+
+    def learn(net, *averages):
+        sgd = torch.optim.SGD(net.parameters(), 0.01)
+        for _ in range(3):
+            sgd.zero_grad()
+            net(X).pow(2).mean().backward()  # learn
+            sgd.step()
+            for average in averages:
+                average.update_parameters(net)  # added
+
+    def test(net):
+        net.eval()
+        with torch.no_grad():
+            return net(X)
+
+    net = Net()
+    plain, estimated, smooth = AveragedModel(net), AveragedModel(net), AveragedModel(net, avg_fn=get_ema_avg_fn())
+    learn(net, plain, estimated, smooth)
+    update_bn([X, X], estimated)
+    for each in (plain, estimated, smooth):
+        test(each)
+    net.twice.reset_running_stats()  # set back
+    net.alike.reset_running_stats()
+    net.alike.running_mean.copy_(plain.module.alike.running_mean)
+    test(net)
+    print([id(each.module.alike) != 0 for each in (plain, estimated, smooth)])
+"""
+
+
+@needs_torch
+def test_what_is_applied_twice_and_statistics_that_are_replaced(tmp_path: Path) -> None:
+    seen = observe(tmp_path, REPLACED)
+    apart = {}
+    for passage in seen.run("# learn").passages:
+        apart[passage.layer] = max(passage.apart, apart.get(passage.layer, 0.0))
+    twice, alike = (next(key for key in apart if name in seen.layer(key).name) for name in ("twice", "alike"))
+    assert apart[twice] > 1 and apart[alike] == 0
+
+    added, back = seen.line("# added"), seen.line("# set back")
+    stale = [
+        (layer.stale, layer.stale_site.line if layer.stale_site else 0, layer.copy_of)
+        for layer in seen.observed.layers
+        if layer.stale
+    ]
+    assert sorted(stale) == [("averaged", added, alike), ("averaged", added, twice), ("reset", back, "")]
+    report = judge(seen.observed, Options(select=("ALL",), isolated=True))
+    found = {(finding.code, finding.location.line) for finding in report.findings}
+    assert found >= {("BN303", seen.line("self.two(x)")), ("BN503", added), ("BN505", back)}
 
 
 UNTOUCHED = """

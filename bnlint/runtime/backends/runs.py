@@ -88,6 +88,7 @@ class Runs:
                 passage.declared, passage.fixed = None, False
             if found.moved is not None:
                 passage.moved = bool(passage.moved) or found.moved
+            passage.apart = max(passage.apart, found.apart)
             passage.recomputed = passage.recomputed or found.recomputed
             passage.momentum = found.momentum if found.momentum is not None else passage.momentum
             passage.batch = found.batch or passage.batch

@@ -64,6 +64,8 @@ class Looked:
     suspect: str = ""
     trainable: bool | None = None
     """Whether the layer's own gamma and beta were to be trained, where the layer itself can be asked."""
+    apart: float = 0.0
+    """As in ``Passage``."""
     recomputed: bool = False
     """Whether this was done again for a backward pass, as activation checkpointing does it."""
     first: State | None = None

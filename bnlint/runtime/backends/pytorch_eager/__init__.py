@@ -2,8 +2,9 @@
 
 - ``watch``: what all of it shares; ``stack``: which modules are being called, and the user's lines.
 - ``patches``: functions in the place of others, of which the compiler of PyTorch sees nothing.
-- ``known``: the layers that normalise; ``applied``: what they do with their inputs.
-- ``modules``, ``modes``: calls of ``train`` and ``eval``, and copies; ``optimizers``: what changes weights.
+- ``known``: the layers that normalise; ``applied``: what they do with their inputs; ``origins``: what computed those.
+- ``modules``, ``modes``: calls of ``train`` and ``eval``, copies, and statistics that are replaced.
+- ``optimizers``: what changes weights.
 - ``keeping``, ``onnx``: state dictionaries, files and exports; ``compiled``: what ``torch.compile`` made.
 - ``steps``: from forward passes, gradients and updates of weights to runs and what they are for.
 
@@ -17,7 +18,9 @@ What rules find in ``Observed`` about a program of PyTorch (``framework`` is ``p
   model says that it is in evaluation mode, and nothing inside is. ``copy_of``: the layer
   that ``copy.deepcopy`` made it of; an average of weights has another ``last_scale`` than ``initial_scale``, no run
   that trains it, and ``last_mean`` is ``initial_mean``. ``statistics_type``: ``float16`` or ``bfloat16`` is half
-  precision. ``momentum`` is the share that is kept, or None for the plain average of all.
+  precision. ``stale``: it was used in evaluation mode right after ``reset_running_stats`` or after the
+  ``update_parameters`` of an ``AveragedModel``, by the line ``stale_site``. ``momentum`` is the share that is kept, or
+  None for the plain average of all.
 - Runs: ``purpose`` is that of the optimizer and autograd, ``recorded`` says whether autograd recorded it, ``training``
   is the mode of the outermost module: False where a layer in it normalises by the batch is a layer that ``eval`` does
   not reach. Runs are told apart by that and by the statistics that were used, so that each has one mode for a layer.
@@ -25,8 +28,8 @@ What rules find in ``Observed`` about a program of PyTorch (``framework`` is ``p
 - Passages: ``origin`` is ``mode`` (``phase_site`` is the line of the last ``train`` or ``eval`` that set it),
   ``argument`` (``fixed`` for a literal True), ``default``, or ``none`` without statistics. ``trainable``: whether gamma
   requires a gradient; ``trained``: whether the optimizer of the step has gamma or beta. A frozen layer that goes on
-  learning is ``trained is False and moved``. ``updates`` counts those of one step; with ``recomputed`` activation
-  checkpointing made some of them.
+  learning is ``trained is False and moved``. ``apart``: how different the things are that it was applied to in one
+  forward pass. ``updates`` counts those of one step; with ``recomputed`` activation checkpointing made some of them.
 - ``switches``: the lines that call ``train`` and ``eval``, with the layers that they reached, in order of ``order``.
 - ``checkpoints``: ``torch.save`` and ``load_state_dict`` with the layers whose statistics are ``missing`` although
   their weights are there, ``strict``, ``left_out`` and ``unused``; exports with ``training_mode``.

@@ -13,11 +13,13 @@ from bnlint.runtime.backends.eager.calls import Phase
 from bnlint.runtime.backends.eager.look import Looked, compare, look
 from bnlint.runtime.backends.eager.said import is_constant
 from bnlint.runtime.backends.pytorch_eager.known import FUNCTION, Known, is_plain, state_of, value_of
+from bnlint.runtime.backends.pytorch_eager.origins import apart, origin
 from bnlint.runtime.backends.pytorch_eager.patches import around, leave_alone
 from bnlint.runtime.backends.pytorch_eager.stack import Stack
 from bnlint.runtime.backends.pytorch_eager.steps import Episode, Reached
 from bnlint.runtime.backends.pytorch_eager.watch import Watch
 from bnlint.runtime.observed import Mode
+from bnlint.runtime.oracle import figures
 
 _ARGUMENTS = (
     "input", "weight", "bias", "running_mean", "running_var", "training", "momentum", "eps", "cudnn_enabled",
@@ -89,7 +91,7 @@ class _Applied:
             known = watch.registry.by_mean(mean)
             if known is not None:
                 # Most calls end here, and the stack need not be read.
-                episode.add(known, bool(training))
+                self._add(episode, known, mean, training)
                 return _Application(known, episode, None)
         stack = watch.stacks.read(sys._getframe(3))
         if getattr(stack.innermost, "_is_replica", False):
@@ -102,7 +104,7 @@ class _Applied:
             episode = watch.begin(stack)
         if known is None or episode is None:
             return None
-        episode.add(known, bool(training))
+        self._add(episode, known, mean, training)
         applied = _Application(known, episode, stack)
         if episode.sampled:
             known.seen.epsilon = float(epsilon)
@@ -116,6 +118,11 @@ class _Applied:
             applied.before = state_of(gamma, beta, mean, variance)
         return applied
 
+    def _add(self, episode: Episode, known: Known, mean: Any, training: Any) -> None:
+        episode.add(known, bool(training))
+        if known.replaced is not None:
+            known.use(mean, bool(training))
+
     def _end(self, applied: _Application, arguments: tuple[Any, ...], y: Any) -> None:
         x, gamma, beta, mean, variance, training, *_ = arguments
         episode = applied.episode
@@ -127,6 +134,9 @@ class _Applied:
             return
         known = applied.known
         after = state_of(gamma, beta, mean, variance)
+        if after.gamma is not None:
+            # Nothing may be left of the layer when the script ends.
+            known.seen.last_scale = figures(after.gamma)
         phase = self._phase(known, applied.stack, applied.site, bool(training))
         if known.norm.why_not:
             found = Looked(known, phase, applied.site, first=applied.before, last=after)
@@ -142,6 +152,11 @@ class _Applied:
             found.momentum = None
         found.trainable = None if gamma is None else bool(gamma.requires_grad)
         found.recomputed = applied.stack.recomputes
+        now = origin(x, found.picture) if training and not found.recomputed else None
+        if now is not None:
+            before = episode.origins.setdefault(known.seen.key, [])
+            found.apart = apart(x, gamma, now, before) if before else 0.0
+            before.append(now)
         episode.looked.append(found)
 
     def _known(self, stack: Stack, gamma: Any, beta: Any, mean: Any) -> Known | None:

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from bnlint.runtime.backends.pytorch_eager.known import value_of
 from bnlint.runtime.backends.pytorch_eager.patches import around
 from bnlint.runtime.backends.pytorch_eager.watch import Watch
 from bnlint.runtime.observed import CheckpointSeen
@@ -70,13 +71,15 @@ class _Keeping:
         """``torch.save``: layers whose weights are in it, and whose statistics are not, are incomplete."""
         import torch
 
-        held = {_memory(each) for each in _tensors(obj) if isinstance(each, torch.Tensor)}
+        tensors = list(_tensors(obj))
+        held = {_memory(each) for each in tensors}
         missing = []
         for known in self._watch.registry.all:
             module = known.module() if known.module is not None else None
             mean, gamma = getattr(module, "running_mean", None), getattr(module, "weight", None)
-            tensors = isinstance(mean, torch.Tensor) and isinstance(gamma, torch.Tensor)
-            if tensors and _memory(gamma) in held and _memory(mean) not in held:
+            if not isinstance(mean, torch.Tensor) or not isinstance(gamma, torch.Tensor):
+                continue
+            if _memory(gamma) in held and _memory(mean) not in held and not _is_among(mean, tensors):
                 missing.append(known.seen.key)
         return CheckpointSeen(None, "torch.save", True, missing)
 
@@ -141,6 +144,15 @@ def _model_read(watch: Watch, model: Any) -> CheckpointSeen:
 def _memory(tensor: Any) -> tuple[int, int]:
     """What tells the memory of a tensor from that of others: a state dictionary has other tensors of the same."""
     return tensor.data_ptr(), tensor.numel()
+
+
+def _is_among(tensor: Any, others: list[Any]) -> bool:
+    """Whether there is a copy of a tensor."""
+    values = value_of(tensor, copy=False)
+    if values is None:
+        return False
+    alike = (value_of(each, copy=False) for each in others if each.shape == tensor.shape)
+    return any(each is not None and bool((each == values).all()) for each in alike)
 
 
 def _tensors(value: Any) -> Iterator[Any]:

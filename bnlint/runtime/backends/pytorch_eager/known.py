@@ -22,6 +22,16 @@ _MOST_LAYERS = 2000
 FUNCTION = "torch.nn.functional.batch_norm"
 
 
+@dataclass(frozen=True, slots=True)
+class Replaced:
+    """Moving statistics that a layer did not learn by being applied."""
+
+    how: str
+    """As in ``LayerSeen.stale``."""
+    site: Location | None
+    mean: Array
+
+
 @dataclass(eq=False, slots=True)
 class Known(eager.Known):
     """A normalisation layer: a module, or the place that calls the function. It keeps no tensor alive."""
@@ -33,6 +43,8 @@ class Known(eager.Known):
     """For a call of the function: the moving mean that it was given last."""
     episodes: int = 0
     """In how many forward passes it was."""
+    replaced: Replaced | None = None
+    """Its statistics, if they were replaced and not used since."""
 
     @property
     def weights(self) -> set[int]:
@@ -42,6 +54,15 @@ class Known(eager.Known):
     def axes(self, shape: Sequence[int], state: State) -> tuple[int, ...]:
         """The channels come second in PyTorch."""
         return (1,) if len(shape) > 1 else (0,)
+
+    def use(self, mean: Any, training: bool) -> None:
+        """It is applied for the first time since its statistics were replaced."""
+        replaced, self.replaced = self.replaced, None
+        values = value_of(mean, copy=False)
+        if replaced is None or training or self.seen.stale or values is None:
+            return
+        if replaced.mean.shape == values.shape and (replaced.mean == values).all():
+            self.seen.stale, self.seen.stale_site = replaced.how, replaced.site
 
     def state(self) -> State | None:
         """What it normalises with now; None if it is gone."""
@@ -121,6 +142,13 @@ class Registry:
         self._origin[module] = weakref.ref(original)
         if original in self._built:
             self._built[module] = self._built[original]
+
+    def replaced(self, module: Any, how: str, places: list[Location]) -> None:
+        """The moving statistics of the layers of a model are being replaced."""
+        for known in self.under(module):
+            state = known.state()
+            if state is not None and state.mean is not None:
+                known.replaced = Replaced(how, places[0] if places else None, state.mean)
 
     def under(self, module: Any) -> Iterator[Known]:
         """The layers of a model."""

@@ -8,6 +8,7 @@ from types import CodeType, FrameType
 from typing import Any
 
 from bnlint.runtime.backends.pytorch_eager import patches
+from bnlint.runtime.backends.pytorch_eager.known import value_of
 from bnlint.runtime.backends.pytorch_eager.patches import around
 from bnlint.runtime.backends.pytorch_eager.watch import Watch
 
@@ -16,10 +17,13 @@ _COPIES: CodeType = copy._reconstruct.__code__  # type: ignore[attr-defined]
 
 
 def observe(watch: Watch) -> None:
-    """Patch what switches modes, and what makes copies."""
+    """Patch what switches modes, what makes copies, and what replaces statistics."""
     import torch
+    import torch.optim.swa_utils
 
     modules = _Modules(watch)
+    around(torch.nn.modules.batchnorm._NormBase, "reset_running_stats", modules.reset)
+    around(torch.optim.swa_utils.AveragedModel, "update_parameters", modules.average)
     around(torch.nn.Module, "train", modules.train)
     around(torch.nn.Module, "__setstate__", modules.set_state)
 
@@ -41,6 +45,30 @@ class _Modules:
         with watch.recorder.observing():
             watch.switches.switched(module, bool(module.training))
         return result
+
+    def reset(self, original: Any, layer: Any) -> None:
+        """``reset_running_stats``, which matters to a layer that has learned some."""
+        watch = self._watch
+        learned = False
+        if watch.recorder.active:
+            with watch.recorder.observing():
+                mean = value_of(layer.running_mean, copy=False)
+                learned = mean is not None and bool(mean.any())
+        original(layer)
+        if learned:
+            with watch.recorder.observing():
+                watch.registry.replaced(layer, "reset", watch.stacks.places(sys._getframe(1)))
+
+    def average(self, original: Any, averaged: Any, *arguments: Any, **keywords: Any) -> None:
+        """``update_parameters`` of an ``AveragedModel``, which takes the statistics of the last model."""
+        original(averaged, *arguments, **keywords)
+        watch = self._watch
+        if watch.recorder.active:
+            with watch.recorder.observing():
+                others = (getattr(averaged, name, None) for name in ("avg_fn", "multi_avg_fn", "use_buffers"))
+                # The first one is a copy of the model.
+                if not any(others) and int(averaged.n_averaged) > 1:
+                    watch.registry.replaced(averaged, "averaged", watch.stacks.places(sys._getframe(1)))
 
     def set_state(self, original: Any, module: Any, state: Any) -> None:
         """``__setstate__``, with which a copy begins."""

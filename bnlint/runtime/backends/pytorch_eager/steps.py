@@ -16,6 +16,7 @@ from typing import Any
 from bnlint.findings import Location
 from bnlint.runtime.backends.eager.look import Looked
 from bnlint.runtime.backends.pytorch_eager.known import Known
+from bnlint.runtime.backends.pytorch_eager.origins import Origin
 from bnlint.runtime.backends.runs import Runs, place
 from bnlint.runtime.observed import Purpose, RunSeen
 from bnlint.runtime.script.recorder import Recorder
@@ -44,6 +45,8 @@ class Episode:
     """The mode of the outermost module."""
     knowns: dict[str, Known] = field(default_factory=dict)
     looked: list[Looked] = field(default_factory=list)
+    origins: dict[str, list[Origin]] = field(default_factory=dict)
+    """What each layer was applied to in training mode, by its key."""
     modes: set[str] = field(default_factory=set)
     graph: weakref.ref[Reached] | None = None
     """Dies with what autograd recorded; None if it recorded nothing."""
