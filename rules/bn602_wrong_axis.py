@@ -44,16 +44,16 @@ the fix is shown.
 
 ## Confirmed by
 
-`bnlint run`: the axis of the layer is not the one in which the convolution that makes its input puts the channels
-(RP8).
+`bnlint run`: the axis of the layer is not the one in which the convolution or the recurrent layer that makes its input
+puts the channels (RP8).
 
 ## Known limits
 
-Where a layer of Keras does not say its format, it comes from a file of the user's, `keras.json`. Such a convolution
-counts as one with the channels last only where the shape of the network's input shows it. Spectrograms that are
-normalised for each frequency after a convolution look like the bug. A run sees only layers of Keras whose input a
-convolution makes directly. Where as many steps as features make PyTorch normalise the wrong axis in silence, the rule
-is silent, too.
+Where a layer of Keras does not say its format, it comes from a file of the user's, `keras.json`. Such a
+convolution counts as one with the channels last only where the shape of the network's input shows it. Spectrograms
+that are normalised for each frequency after a convolution look like the bug. A run sees only layers of Keras whose
+input a convolution makes directly, and in PyTorch those that autograd follows to a recurrent layer. Where as many
+steps as features make PyTorch normalise the wrong axis in silence, the rule is silent, too.
 
 ## References
 
@@ -134,8 +134,8 @@ class WrongAxis(Rule):
             seen.add(site)
             yield self.finding(
                 site,
-                f"`{layer.name}` took axis {layer.axes[0]} for the channels, and the convolution before it puts them "
-                f"in axis {layer.channels_in[0]}",
+                f"`{layer.name}` took axis {layer.axes[0]} for the channels, and the layer before it puts them in axis "
+                f"{layer.channels_in[0]}",
                 (Step(site, f"normalised with {layer.channels:,} means"),),
             )
 

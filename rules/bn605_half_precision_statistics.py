@@ -43,8 +43,7 @@ choice.
 
 ## Confirmed by
 
-Not yet: the observer of PyTorch is to come. Executed with torch 2.13: the averages have the type of the model and are
-off as said above.
+`bnlint run`: a training step moved averages of half precision (RP2).
 
 ## Known limits
 
@@ -59,12 +58,16 @@ Models that code of others converts are left alone, and so are types that are no
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from bnlint.dataflow import Const, Value, World
 from bnlint.findings import Applicability, Finding, Fix, Group, Location, Step
 from bnlint.rule import Rule
 from bnlint.runs import optimized
 from bnlint.trace import NormCall, Trace, Updates
+
+if TYPE_CHECKING:
+    from bnlint.runtime.observed import Observed
 
 _HALF = ("float16", "bfloat16")
 _FIX = Fix(
@@ -106,6 +109,29 @@ class HalfPrecisionStatistics(Rule):
                     Step(call.site, "trained so here"),
                 ),
                 _FIX,
+            )
+
+    def confirm(self, observed: Observed) -> Iterator[Finding]:
+        """Report each conversion once."""
+        from bnlint.runtime.lives import many, place_of
+        from bnlint.runtime.symptoms import trained_in_half_precision
+
+        seen: set[Location] = set()
+        for life, trained in trained_in_half_precision(observed):
+            passage, built = trained.passage, life.site(observed)
+            site = passage.converted or built
+            if site in seen:
+                continue
+            seen.add(site)
+            steps = [Step(built, "this layer is built here")]
+            if passage.converted is not None:
+                steps.append(Step(site, f"put into {passage.statistics_type} here"))
+            steps.append(Step(place_of(trained.run, observed), "trained so here"))
+            yield self.finding(
+                site,
+                f"the moving averages of `{life.layer.name}` were {passage.statistics_type} in "
+                f"{many(trained.run.count, 'training step')}: they lose what a step adds, and evaluation uses them",
+                steps,
             )
 
 

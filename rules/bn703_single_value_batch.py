@@ -37,7 +37,8 @@ There is none: the size of a batch is the author's to choose.
 
 ## Confirmed by
 
-Nothing: the program ends with an error. Executed with torch 2.13.
+`bnlint run`: PyTorch raised the error before any step had been made, and it ended the program. Later it may be about
+an evaluation, or about the last batch.
 
 ## Known limits
 
@@ -51,7 +52,9 @@ That the last batch of a larger size has one example depends on how many there a
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from bnlint.batches import batches_of, regrouped
 from bnlint.dataflow import Const, World
@@ -60,6 +63,11 @@ from bnlint.findings import Finding, Group, Location, Step
 from bnlint.rule import Rule
 from bnlint.runs import optimized
 from bnlint.trace import NormCall, Trace
+
+if TYPE_CHECKING:
+    from bnlint.runtime.observed import Observed
+
+_RAISED = re.compile(r"ValueError: Expected more than 1 value per channel when training")
 
 
 class SingleValueBatch(Rule):
@@ -84,6 +92,22 @@ class SingleValueBatch(Rule):
                     Step(batches.site, "a batch has one example"),
                     Step(call.site, "an example has one value for each channel here"),
                 ),
+            )
+
+    def confirm(self, observed: Observed) -> Iterator[Finding]:
+        """Report the call that ended the program."""
+        from bnlint.runtime.surroundings import sign_of_evaluation
+
+        site = observed.error_site
+        if observed.ended != "exception" or site is None or not _RAISED.match(observed.error):
+            return
+        restores = any(not checkpoint.writes for checkpoint in observed.checkpoints)
+        if not observed.train_steps and not restores and not sign_of_evaluation((site,)):
+            yield self.finding(
+                site,
+                "a batch of one example left a batch norm in training mode one value for each channel: the call raised "
+                "`ValueError`, which ended the program",
+                (Step(site, "the batch arrived here"),),
             )
 
 

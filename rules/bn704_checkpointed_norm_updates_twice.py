@@ -42,8 +42,7 @@ The fix is shown: another momentum makes other averages, also where the layer is
 
 ## Confirmed by
 
-Not yet: the observer of PyTorch is to come. Executed with torch 2.13: `num_batches_tracked` counts two for each step,
-with `use_reentrant=True` and without.
+`bnlint run`: the layer ran again for the backward pass and moved its averages again, with the default momentum (RP6).
 
 ## Known limits
 
@@ -59,6 +58,7 @@ that is not known.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from bnlint.dataflow import Const, World
 from bnlint.eager import Recomputed
@@ -66,6 +66,9 @@ from bnlint.findings import Applicability, Finding, Fix, Group, Location, Step
 from bnlint.rule import Rule
 from bnlint.runs import optimized
 from bnlint.trace import NormCall, Trace, Updates
+
+if TYPE_CHECKING:
+    from bnlint.runtime.observed import Observed
 
 _DEFAULT = 0.1
 _FIX = Fix(
@@ -99,6 +102,27 @@ class CheckpointedNormUpdatesTwice(Rule):
                     Step(event.site, "computed once for the output and once for the gradients"),
                 ),
                 _FIX,
+            )
+
+    def confirm(self, observed: Observed) -> Iterator[Finding]:
+        """Report each checkpoint once."""
+        from bnlint.runtime.lives import place_of
+        from bnlint.runtime.symptoms import counted_twice
+
+        seen: set[Location] = set()
+        for life, trained in counted_twice(observed):
+            site = trained.passage.checkpoint or place_of(trained.run, observed)
+            if site in seen:
+                continue
+            seen.add(site)
+            yield self.finding(
+                site,
+                f"`{life.layer.name}` moved its averages {trained.passage.updates:g} times in each training step, once "
+                "more for what was computed again",
+                (
+                    Step(life.site(observed), "this layer is built here, with the default momentum"),
+                    Step(site, "computed once for the output and once for the gradients"),
+                ),
             )
 
 

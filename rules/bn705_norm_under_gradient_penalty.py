@@ -37,8 +37,9 @@ The fix is shown: another normalisation makes another network.
 
 ## Confirmed by
 
-Not yet: the observer of PyTorch is to come. Executed with torch 2.13: the gradient of one score by another example is
-not zero in training mode, and is zero in evaluation mode.
+`bnlint run`: a gradient by what a module was called with went through the layer, which used the statistics of the batch
+there (RP4), and the backward pass of a training step went through that gradient. Whether its size is what is in the
+loss is not looked at.
 
 ## Known limits
 
@@ -53,6 +54,7 @@ Gradients that are computed by `backward()` are not looked at.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from bnlint.dataflow import Choice, Node, Unknown, Value, World, sources
 from bnlint.eager import Derivative
@@ -61,9 +63,13 @@ from bnlint.forwards import results
 from bnlint.rule import Rule
 from bnlint.trace import Forward, NormCall, Trace, TrainStep
 
+if TYPE_CHECKING:
+    from bnlint.runtime.observed import Observed
+
 _SIZES = frozenset("norm vector_norm pow square sqrt".split())
 _SHAPES = frozenset("item part view reshape flatten contiguous float sum add".split()) | {""}
 """What may come between a gradient and its size; `add` is that of a small number before a square root."""
+_SEVERAL = 2
 _FIX = Fix(
     Applicability.DISPLAY,
     "normalise each example by itself in this network (`nn.InstanceNorm2d`, `nn.LayerNorm`), or not at all",
@@ -104,6 +110,29 @@ class NormUnderGradientPenalty(Rule):
                 ),
                 _FIX,
             )
+
+    def confirm(self, observed: Observed) -> Iterator[Finding]:
+        """Report each gradient once."""
+        from bnlint.runtime.lives import lives, place_of
+        from bnlint.runtime.observed import Mode
+
+        seen: set[Location] = set()
+        for life in lives(observed):
+            for trained in life.trained_by(Mode.BATCH) if life.over_batch else ():
+                site = trained.passage.penalised
+                if site is None or site in seen or trained.passage.batch < _SEVERAL:
+                    continue
+                seen.add(site)
+                yield self.finding(
+                    site,
+                    f"a loss depends on a gradient by the examples that went through `{life.layer.name}`: in training "
+                    "mode it is not that of one example, but depends on the whole batch",
+                    (
+                        Step(life.site(observed), "this layer of the network is in training mode"),
+                        Step(place_of(trained.run, observed), "the network gives its scores here"),
+                        Step(site, "their gradient by the examples is taken here"),
+                    ),
+                )
 
 
 def _of_batch(event: Derivative, trace: Trace) -> tuple[Forward | None, NormCall | None]:

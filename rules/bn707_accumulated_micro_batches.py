@@ -39,7 +39,8 @@ There is none: it takes more memory, several devices with `SyncBatchNorm`, or an
 
 ## Confirmed by
 
-Not yet: the observer of PyTorch is to come. Executed with torch 2.13: `num_batches_tracked` counts the small batches.
+`bnlint run`: several forward passes from one line, each with a backward pass of its own, went into one step, and each
+moved the averages by the statistics of fewer than 32 examples (RP6).
 
 ## Known limits
 
@@ -54,6 +55,7 @@ Whatever has a method `step` counts as an optimizer where it is not known. Train
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from bnlint.batches import batch_size
 from bnlint.dataflow import Const, Node, Op, Value, World, sources
@@ -61,6 +63,9 @@ from bnlint.eager import Applied, Batches
 from bnlint.findings import Finding, Group, Location, Step
 from bnlint.rule import Rule
 from bnlint.trace import NormCall, Trace, TrainStep, Updates
+
+if TYPE_CHECKING:
+    from bnlint.runtime.observed import Observed
 
 _ENOUGH = 32
 
@@ -85,6 +90,35 @@ class AccumulatedMicroBatches(Rule):
             if found is not None:
                 seen.add(backward.site)
                 yield self._finding(backward, steps[0], *found)
+
+    def confirm(self, observed: Observed) -> Iterator[Finding]:
+        """Report each call of the model once."""
+        from bnlint.runtime.lives import lives, many, place_of, place_of_step
+        from bnlint.runtime.observed import Mode
+        from bnlint.runtime.symptoms import is_meant
+
+        seen: set[Location] = set()
+        for life in lives(observed):
+            for trained in life.trained_by(Mode.BATCH):
+                run, passage = trained.run, trained.passage
+                site = place_of(run, observed)
+                small = 0 < passage.batch < _ENOUGH and passage.moved
+                if run.gathered < 2 or not small or site in seen or is_meant(life, run):
+                    continue
+                seen.add(site)
+                yield self.finding(
+                    site,
+                    f"the gradients of {run.gathered:,} batches went into one step, and `{life.layer.name}` used the "
+                    f"statistics of {many(passage.batch, 'example')} at a time",
+                    (
+                        Step(life.site(observed), "each batch is normalised on its own by this layer"),
+                        Step(site, "the model is called for each batch"),
+                        Step(
+                            place_of_step(run, observed),
+                            "the optimizer takes a step only after several batches",
+                        ),
+                    ),
+                )
 
     def _finding(
         self, backward: TrainStep, step: Applied, call: NormCall, size: int, batches: Batches

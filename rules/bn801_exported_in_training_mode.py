@@ -57,8 +57,9 @@ Keras must hand on the phase that it is given. Another mode of a PyTorch model i
 `bnlint run`: the graph that was exported, or a function that a SavedModel of Keras serves, holds the layer with a phase
 that is fixed in training mode, and no other function that is exported with it holds it in inference mode (RP1). Files
 of Keras (`.keras`, `.h5`) hold no functions: there only the graphs of layers of Keras 2 are looked at.
-In PyTorch, not yet: executed with torch 2.13, what was traced in training mode answers by the rest of the batch, also
-after `eval()`, and after it was saved and loaded.
+In PyTorch, layers with moving statistics were in training mode when the model was traced, and what was traced was
+saved; or `torch.onnx.export` was told so. Executed with torch 2.13: what was traced so answers by the rest of the
+batch, also after `eval()`, and after it was saved and loaded.
 
 ## Known limits
 

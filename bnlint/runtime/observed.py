@@ -71,7 +71,8 @@ class LayerSeen:
     axes: list[int] = field(default_factory=list)
     """The axes that it takes for those of the channels in its input, counted from 0."""
     channels_in: list[int] = field(default_factory=list)
-    """The axis in which a convolution that makes its input puts the channels; none if that is not known."""
+    """The axis in which a convolution or a recurrent layer that makes its input puts the channels; none if that is not
+    known."""
     epsilon: float = 0.0
     momentum: float | None = None
     """As declared: the share that is kept."""
@@ -115,7 +116,7 @@ class LayerSeen:
     given: list[str] = field(default_factory=list)
     """The parameters that it was given by position when it was built, where that is known."""
     statistics_type: str = ""
-    """The type of its moving statistics, like ``float16``; empty if that is not known."""
+    """The type of its moving statistics, like ``float16``, when they were last used; empty if that is not known."""
     registered: bool | None = None
     """Whether the model that runs it has it, or its gamma, among its parts; None if that is not known."""
     buffered: bool | None = None
@@ -190,6 +191,14 @@ class Passage:
     input was computed from: the largest difference between the means of a channel, in standard deviations."""
     recomputed: bool = False
     """Whether the layer ran again for the backward pass, as activation checkpointing has it: ``updates`` has both."""
+    checkpoint: Location | None = None
+    """With ``recomputed``: the line of the checkpoint."""
+    statistics_type: str = ""
+    """The type of its moving statistics then, where it is known."""
+    penalised: Location | None = None
+    """The line that took a gradient through the layer by the examples, if the loss that was trained depends on it."""
+    converted: Location | None = None
+    """The line that had put them into that type, if they were made with another one."""
 
 
 @dataclass(slots=True)
@@ -225,6 +234,9 @@ class RunSeen:
     """Whether gradients could have been taken of it; None if that is not known."""
     repeats: int = 0
     """How often a model with dropout that was on got the very input that it had got in the run right before."""
+    gathered: int = 0
+    """For training: how many forward passes from the same lines, each with a backward pass of its own, went into one
+    step; the most that were seen, 0 if that is not known."""
 
 
 @dataclass(slots=True)

@@ -7,6 +7,7 @@ layers out, so that one cause is reported by one rule.
 from __future__ import annotations
 
 import enum
+import math
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -20,6 +21,9 @@ from bnlint.words import META_LEARNING
 
 _STEPS_THAT_TELL = 2
 """With fewer training steps, too little was seen to say that something never happens."""
+_HALF = ("float16", "bfloat16")
+_DEFAULT = 0.9
+"""What PyTorch keeps of the statistics unless it is told otherwise."""
 
 
 # Statistics that stand still.
@@ -285,6 +289,28 @@ def overruled(observed: Observed) -> Iterator[tuple[Life, Seen]]:
             if replaced and (overwrites or (purpose is Purpose.EVALUATE and passage.mode is Mode.MOVING)):
                 yield life, seen
             learned = learned or (not replaced and bool(passage.moved))
+
+
+# How statistics are kept.
+
+
+def trained_in_half_precision(observed: Observed) -> Iterator[tuple[Life, Seen]]:
+    """The layers that moved statistics of half precision in training, with the first such steps."""
+    for life in lives(observed):
+        for seen in life.trained_by(Mode.BATCH) if life.layer.momentum not in (0, 1) else ():
+            if seen.passage.statistics_type in _HALF and seen.passage.moved:
+                yield life, seen
+                break
+
+
+def counted_twice(observed: Observed) -> Iterator[tuple[Life, Seen]]:
+    """The layers of PyTorch that moved their statistics again for the backward pass, by a momentum for one update."""
+    for life in lives(observed):
+        kept = life.layer.momentum
+        for seen in life.trained_by(Mode.BATCH) if kept is not None and math.isclose(kept, _DEFAULT) else ():
+            if seen.passage.recomputed and (seen.passage.updates or 0) > 1:
+                yield life, seen
+                break
 
 
 # Whole programs.

@@ -38,8 +38,6 @@ UNSEEN = {
 }
 """Rules of which nothing can be shown, neither flagged nor run, and why."""
 
-NO_TORCH = "`bnlint run` does not confirm this of PyTorch yet."
-
 CASES: dict[str, tuple[Case, ...]] = {
     "BN003": (
         Case("bad_one_code_too_many.py", unseen="It is about comments, and a run does not read them."),
@@ -174,10 +172,11 @@ CASES: dict[str, tuple[Case, ...]] = {
     "BN602": (
         Case("bad_default_axis_channels_first.py", on=BOTH),
         Case("bad_layer_of_own_class.py", on=BOTH),
+        Case("bad_torch_steps_of_lstm.py", twin="good_torch_transposed.py", on=(TORCH,)),
     ),
     "BN603": (Case("bad_conv_axis_zero.py", twin="good_axes_by_rank.py"),),
     "BN604": (Case("bad_fused_op_order.py"),),
-    "BN605": (Case("bad_torch_to_bfloat16.py", twin="good_torch_autocast.py", unseen=NO_TORCH),),
+    "BN605": (Case("bad_torch_to_bfloat16.py", twin="good_torch_autocast.py", on=(TORCH,)),),
     "BN606": (
         Case("bad_is_training_to_tf_layers.py", ends=1),
         Case("bad_keras_is_training_in_call.py", ends=1, on=(KERAS2,)),
@@ -195,7 +194,8 @@ CASES: dict[str, tuple[Case, ...]] = {
         Case(
             "bad_torch_layer_added_later.py",
             twin="good_torch_result_is_used.py",
-            unseen="A run is observed on the devices that are there, and that may be only one.",
+            unseen="A run is watched in one process, and what is not synchronised shows in several only.",
+            on=(TORCH,),
         ),
     ),
     "BN702": (
@@ -205,18 +205,26 @@ CASES: dict[str, tuple[Case, ...]] = {
             unseen="A run is observed on the devices that are there, and that may be only one.",
             on=BOTH,
         ),
+        Case(
+            "bad_torch_batch_is_divided.py",
+            twin="good_torch_many_or_synchronised.py",
+            unseen="With PyTorch, each replica or process normalises its share, and a run is watched in one process.",
+            on=(TORCH,),
+        ),
     ),
     "BN703": (
         Case(
             "bad_torch_vectors_one_by_one.py",
             twin="good_torch_evaluated_one_by_one.py",
-            unseen="The program ends with an error before there is anything to see.",
+            ends=1,
+            why="A run sees the error that ends the program.",
+            on=(TORCH,),
         ),
     ),
-    "BN704": (Case("bad_torch_segments.py", twin="good_torch_momentum_for_two.py", unseen=NO_TORCH),),
-    "BN705": (Case("bad_torch_r1.py", twin="good_torch_instance_norm.py", unseen=NO_TORCH),),
+    "BN704": (Case("bad_torch_segments.py", twin="good_torch_momentum_for_two.py", on=(TORCH,)),),
+    "BN705": (Case("bad_torch_r1.py", twin="good_torch_instance_norm.py", on=(TORCH,)),),
     "BN707": (
-        Case("bad_torch_step_every_so_often.py", twin="good_torch_step_for_each_batch.py", unseen=NO_TORCH),
+        Case("bad_torch_step_every_so_often.py", twin="good_torch_step_for_each_batch.py", on=(TORCH,)),
     ),
     "BN801": (
         Case("bad_freeze_graph_tool.py", twin="good_phase_defaults_to_inference.py"),
@@ -225,11 +233,17 @@ CASES: dict[str, tuple[Case, ...]] = {
         Case("bad_keras_graph_of_layers.py", twin="good_keras_graph_of_layers.py", on=BOTH),
         Case("bad_keras_2_file.py", twin="good_keras_graph_of_layers.py", on=(KERAS2,)),
         Case("bad_keras_default_of_call.py", twin="good_keras_default_is_inference.py", on=(KERAS3,)),
+        Case("bad_torch_traced_after_training.py", twin="good_torch_eval_before_export.py", on=(TORCH,)),
     ),
     "BN901": (
         Case(
             "bad_conv_and_dense.py",
             unseen="The bias does no harm that a run could show: the layer takes it away.",
+        ),
+        Case(
+            "bad_torch_sequence_and_block.py",
+            unseen="The bias does no harm that a run could show: the layer takes it away.",
+            on=(TORCH,),
         ),
     ),
     "BN902": (
@@ -237,6 +251,12 @@ CASES: dict[str, tuple[Case, ...]] = {
             "bad_directly_before.py",
             twin="good_after_the_last_norm.py",
             unseen="A run tells the formula of each layer, and that one is right.",
+        ),
+        Case(
+            "bad_torch_through_a_layer.py",
+            twin="good_torch_after_the_last_norm.py",
+            unseen="A run tells the formula of each layer, and that one is right.",
+            on=(TORCH,),
         ),
     ),
     "BN904": (Case("bad_said_at_the_layer.py", on=(TORCH,)),),

@@ -60,7 +60,8 @@ def page(measured: Mapping[str, str]) -> str:
     lines = {**measured, **{code: Row(code).line() for code in UNSEEN}}
     remarks = dict(UNSEEN)
     for code, cases in CASES.items():
-        remark = " ".join(filter(None, (part for case in cases for part in (case.unseen, case.why))))
+        parts = [part for case in cases for part in (case.unseen, case.why) if part]
+        remark = " ".join(dict.fromkeys(parts))
         if remark:
             remarks[code] = remark
     told = "\n".join(f"- {code}: {remarks[code]}" for code in sorted(remarks))

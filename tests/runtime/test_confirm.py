@@ -163,6 +163,11 @@ FIXED = {"fixed": True}
 FORGOTTEN = {"fixed": False, "phase_site": at(PHASE)}
 MODE = {"origin": "mode", "fixed": None, "phase_site": at(PHASE)}
 
+KEPT = {"momentum": 0.9}
+"""What a layer of PyTorch keeps."""
+TWICE = {**MODE, **KEPT, "updates": 2, "recomputed": True}
+PENALISED = {"penalised": at(12), "batch": 16}
+SINGLE = "ValueError: Expected more than 1 value per channel when training, got input size torch.Size([1, 8])"
 UNFED = "InvalidArgumentError: You must feed a value for placeholder tensor '{}' with dtype bool"
 
 
@@ -434,6 +439,17 @@ CONFIRM: dict[str, list[Callable[[], tuple[Observed, int]]]] = {
             10,
         ),
     ],
+    "BN605": [
+        lambda: (
+            observed(
+                [module()],
+                train(learns(**MODE, **KEPT, statistics_type="bfloat16", converted=at(12))),
+                evaluate(infers(**MODE)),
+            ),
+            12,
+        ),
+        lambda: (observed([module()], train(learns(**MODE, **KEPT, statistics_type="float16"))), 10),
+    ],
     "BN606": [
         lambda: (
             observed(
@@ -445,6 +461,15 @@ CONFIRM: dict[str, list[Callable[[], tuple[Observed, int]]]] = {
             12,
         )
     ],
+    "BN703": [
+        lambda: (
+            observed([], ended="exception", error=SINGLE, error_site=at(12), train_steps=0),
+            12,
+        ),
+    ],
+    "BN704": [lambda: (observed([module()], train(learns(**TWICE, checkpoint=at(12)))), 12)],
+    "BN705": [lambda: (observed([module()], train(learns(**MODE, **KEPT, **PENALISED))), 12)],
+    "BN707": [lambda: (observed([module()], train(learns(**MODE, **KEPT, batch=4), gathered=8)), RAN)],
     "BN801": [
         lambda: (
             observed([layer()], train(learns()), checkpoints=[replace(SAVES, training_mode=["bn"])]),
@@ -809,6 +834,13 @@ LOOK_ALIKES: dict[str, list[Callable[[], Observed]]] = {
         lambda: observed([by_hand(initial_scale=same(0), initial_offset=same(0))], train(learns())),
         lambda: observed([by_hand()], train(learns(mode=Mode.NEITHER))),
     ],
+    "BN605": [
+        lambda: observed([module()], train(learns(**MODE, **KEPT, statistics_type="float32"))),
+        # Only what is trained in half precision loses something.
+        lambda: observed(
+            [module()], train(learns(**MODE, **KEPT)), evaluate(infers(**MODE, statistics_type="float16"))
+        ),
+    ],
     "BN606": [
         lambda: observed(
             [],
@@ -823,6 +855,29 @@ LOOK_ALIKES: dict[str, list[Callable[[], Observed]]] = {
             error="TypeError: batch_norm() got an unexpected keyword argument 'renorm'",
             error_site=at(12),
         ),
+    ],
+    "BN703": [
+        # It may be about the last batch, or about an evaluation.
+        lambda: observed(
+            [module()], train(learns(**MODE, **KEPT)), ended="exception", error=SINGLE, error_site=at(12)
+        ),
+        lambda: observed(
+            [], ended="exception", error=SINGLE, error_site=at(12), train_steps=0, checkpoints=[READS]
+        ),
+        lambda: observed([], ended="exception", error="ValueError: no", error_site=at(12), train_steps=0),
+    ],
+    "BN704": [
+        lambda: observed([module(momentum=0.9487)], train(learns(**{**TWICE, "momentum": 0.9487}))),
+        # Who wrapped it keeps the second pass from moving them.
+        lambda: observed([module()], train(learns(**{**TWICE, "updates": 1}))),
+    ],
+    "BN705": [
+        lambda: observed([module()], train(learns(**MODE, **KEPT, **{**PENALISED, "batch": 1}))),
+        lambda: observed([module(axes=[0, 1])], train(learns(**MODE, **KEPT, **PENALISED))),
+    ],
+    "BN707": [
+        lambda: observed([module()], train(learns(**MODE, **KEPT, batch=4), gathered=1)),
+        lambda: observed([module()], train(learns(**MODE, **KEPT, batch=64), gathered=8)),
     ],
     "BN801": [
         lambda: observed([layer()], train(learns()), checkpoints=[SAVES]),

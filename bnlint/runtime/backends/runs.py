@@ -90,6 +90,10 @@ class Runs:
                 passage.moved = bool(passage.moved) or found.moved
             passage.apart = max(passage.apart, found.apart)
             passage.recomputed = passage.recomputed or found.recomputed
+            passage.checkpoint = passage.checkpoint or found.checkpoint
+            passage.penalised = passage.penalised or found.penalised
+            passage.statistics_type = found.statistics_type or passage.statistics_type
+            passage.converted = found.converted or passage.converted
             passage.momentum = found.momentum if found.momentum is not None else passage.momentum
             passage.batch = found.batch or passage.batch
             passage.batch_error = max(passage.batch_error, found.batch_error)

@@ -68,6 +68,13 @@ class Looked:
     """As in ``Passage``."""
     recomputed: bool = False
     """Whether this was done again for a backward pass, as activation checkpointing does it."""
+    checkpoint: Location | None = None
+    """The line that asks for it."""
+    penalised: Location | None = None
+    """The line that took a gradient through it by the examples, on which a loss depends."""
+    statistics_type: str = ""
+    converted: Location | None = None
+    """The line that put the statistics into that type."""
     first: State | None = None
     """What the layer had before and after."""
     last: State | None = None

@@ -2,9 +2,10 @@
 
 - ``watch``: what all of it shares; ``stack``: which modules are being called, and the user's lines.
 - ``patches``: functions in the place of others, of which the compiler of PyTorch sees nothing.
-- ``known``: the layers that normalise; ``applied``: what they do with their inputs; ``origins``: what computed those.
+- ``known``: the layers that normalise; ``applied``: what they do with their inputs; ``origins``: what computed those;
+  ``recurrent``: inputs that are sequences of features.
 - ``modules``, ``modes``: calls of ``train`` and ``eval``, copies, and statistics that are replaced.
-- ``optimizers``: what changes weights.
+- ``optimizers``: what changes weights; ``derivatives``: gradients that become a part of the loss.
 - ``keeping``, ``onnx``: state dictionaries, files and exports; ``compiled``: what ``torch.compile`` made.
 - ``steps``: from forward passes, gradients and updates of weights to runs and what they are for.
 
@@ -24,15 +25,19 @@ What rules find in ``Observed`` about a program of PyTorch (``framework`` is ``p
 - Runs: ``purpose`` is that of the optimizer and autograd, ``recorded`` says whether autograd recorded it, ``training``
   is the mode of the outermost module: False where a layer in it normalises by the batch is a layer that ``eval`` does
   not reach. Runs are told apart by that and by the statistics that were used, so that each has one mode for a layer.
-  ``repeats``: one input again and again, with dropout.
+  ``repeats``: one input again and again, with dropout. ``gathered``: how many forward passes from the same lines went
+  into one step, each with a backward pass of its own.
 - Passages: ``origin`` is ``mode`` (``phase_site`` is the line of the last ``train`` or ``eval`` that set it),
   ``argument`` (``fixed`` for a literal True), ``default``, or ``none`` without statistics. ``trainable``: whether gamma
   requires a gradient; ``trained``: whether the optimizer of the step has gamma or beta. A frozen layer that goes on
   learning is ``trained is False and moved``. ``apart``: how different the things are that it was applied to in one
-  forward pass. ``updates`` counts those of one step; with ``recomputed`` activation checkpointing made some of them.
+  forward pass. ``updates`` counts those of one step; with ``recomputed`` activation checkpointing, asked for at
+  ``checkpoint``, made some of them. ``converted`` is the line that put the statistics into the ``statistics_type``;
+  ``penalised`` the one that took a gradient by examples on which the loss of a step depends.
 - ``switches``: the lines that call ``train`` and ``eval``, with the layers that they reached, in order of ``order``.
 - ``checkpoints``: ``torch.save`` and ``load_state_dict`` with the layers whose statistics are ``missing`` although
-  their weights are there, ``strict``, ``left_out`` and ``unused``; exports with ``training_mode``.
+  their weights are there, ``strict``, ``left_out`` and ``unused``; exports with ``training_mode``, where they were
+  traced, if what was traced is saved.
 - ``symptoms.Source.MODE`` goes with ``evaluated_by_batch`` and ``trained_in_inference``.
 
 Not seen: formulas that are written by hand, updates of weights without an optimizer, what is inside of a function that
@@ -51,7 +56,14 @@ def observe(recorder: Recorder) -> None:
     """Patch PyTorch, which has been imported."""
     import torch
 
-    from bnlint.runtime.backends.pytorch_eager import applied, keeping, modules, optimizers
+    from bnlint.runtime.backends.pytorch_eager import (
+        applied,
+        derivatives,
+        keeping,
+        modules,
+        optimizers,
+        recurrent,
+    )
     from bnlint.runtime.backends.pytorch_eager.watch import watch_of
 
     recorder.framework("torch", str(torch.__version__))
@@ -60,3 +72,5 @@ def observe(recorder: Recorder) -> None:
     modules.observe(watch)
     optimizers.observe(watch)
     keeping.observe(watch)
+    recurrent.observe(watch)
+    derivatives.observe(watch)

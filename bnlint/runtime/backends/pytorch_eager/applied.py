@@ -15,6 +15,7 @@ from bnlint.runtime.backends.eager.said import is_constant
 from bnlint.runtime.backends.pytorch_eager.known import FUNCTION, Known, is_plain, state_of, value_of
 from bnlint.runtime.backends.pytorch_eager.origins import apart, origin
 from bnlint.runtime.backends.pytorch_eager.patches import around, leave_alone
+from bnlint.runtime.backends.pytorch_eager.recurrent import features_of
 from bnlint.runtime.backends.pytorch_eager.stack import Stack
 from bnlint.runtime.backends.pytorch_eager.steps import Episode, Reached
 from bnlint.runtime.backends.pytorch_eager.watch import Watch
@@ -77,10 +78,16 @@ class _Applied:
         if is_plain(arguments[0]):
             with watch.recorder.observing():
                 applied = self._begin(arguments)
-        y = original(*arguments)
-        if applied is not None:
-            with watch.recorder.observing():
-                self._end(applied, arguments, y)
+        y: Any = None
+        try:
+            y = original(*arguments)
+        finally:
+            # Activation checkpointing ends what it does again as soon as it has all it needs, by an exception.
+            if applied is not None and (
+                y is not None or (applied.stack is not None and applied.stack.recomputes)
+            ):
+                with watch.recorder.observing():
+                    self._end(applied, arguments, y)
         return y
 
     def _begin(self, arguments: tuple[Any, ...]) -> _Application | None:
@@ -107,7 +114,9 @@ class _Applied:
         self._add(episode, known, mean, training)
         applied = _Application(known, episode, stack)
         if episode.sampled:
+            episode.given.update(_batches(stack.given, arguments[0]))
             known.seen.epsilon = float(epsilon)
+            known.seen.channels_in = known.seen.channels_in or features_of(arguments[0])
             if known.seen.api == FUNCTION:
                 known.seen.momentum = 1.0 - float(momentum)
             watch.registry.locate(known, gamma, mean, stack.outermost)
@@ -126,8 +135,8 @@ class _Applied:
     def _end(self, applied: _Application, arguments: tuple[Any, ...], y: Any) -> None:
         x, gamma, beta, mean, variance, training, *_ = arguments
         episode = applied.episode
-        if y.requires_grad and y.grad_fn is not None:
-            reached = Reached(episode, _accumulates(y.grad_fn))
+        if y is not None and y.requires_grad and y.grad_fn is not None:
+            reached = Reached(episode, _accumulates(y.grad_fn), applied.known.seen.key)
             y.grad_fn.register_prehook(reached)
             episode.graph = weakref.ref(reached)
         if applied.before is None or applied.stack is None:
@@ -138,7 +147,7 @@ class _Applied:
             # Nothing may be left of the layer when the script ends.
             known.seen.last_scale = figures(after.gamma)
         phase = self._phase(known, applied.stack, applied.site, bool(training))
-        if known.norm.why_not:
+        if known.norm.why_not or y is None:
             found = Looked(known, phase, applied.site, first=applied.before, last=after)
             compare(found)
             found.mode = Mode.BATCH if training else Mode.MOVING
@@ -157,6 +166,11 @@ class _Applied:
             before = episode.origins.setdefault(known.seen.key, [])
             found.apart = apart(x, gamma, now, before) if before else 0.0
             before.append(now)
+        if not found.recomputed and applied.stack.checkpoint is not None:
+            found.checkpoint = self._watch.recorder.frames.at(applied.stack.checkpoint)
+        if mean is not None:
+            found.statistics_type = known.seen.statistics_type
+            found.converted = known.converted
         episode.looked.append(found)
 
     def _known(self, stack: Stack, gamma: Any, beta: Any, mean: Any) -> Known | None:
@@ -222,6 +236,15 @@ def _is_traced() -> bool:
         or torch._C._len_torch_dispatch_stack() > 0
         or torch._C._functorch.peek_interpreter_stack() is not None
     )
+
+
+def _batches(given: list[Any], x: Any) -> dict[int, weakref.ref[Any]]:
+    """Those of the arguments of modules that may be the same examples as the input of a layer, and have a gradient."""
+    return {
+        id(each): weakref.ref(each)
+        for each in given
+        if is_plain(each) and each.requires_grad and each.shape[:1] == x.shape[:1]
+    }
 
 
 def _averages_all(known: Known) -> bool:

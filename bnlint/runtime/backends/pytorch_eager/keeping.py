@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
+import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from bnlint.runtime.backends.pytorch_eager.known import value_of
+from bnlint.runtime.backends.pytorch_eager.known import FUNCTION, value_of
 from bnlint.runtime.backends.pytorch_eager.patches import around
 from bnlint.runtime.backends.pytorch_eager.watch import Watch
 from bnlint.runtime.observed import CheckpointSeen
@@ -14,7 +15,9 @@ from bnlint.runtime.observed import CheckpointSeen
 _MOST_NAMES = 20
 _MOST_VALUES = 100_000
 Note = Callable[..., CheckpointSeen | None]
-"""From the arguments of a call, and its result at the end, to what is to be said about it."""
+"""From the arguments of a call to what is to be said about it."""
+Made = Callable[[Any, CheckpointSeen], None]
+"""Takes the result of a call, and what is to be said about it when it is saved."""
 
 
 def observe(watch: Watch) -> None:
@@ -25,8 +28,14 @@ def observe(watch: Watch) -> None:
     _patch(watch, torch, "save", keeping.saved)
     _patch(watch, torch, "load", lambda *_, **__: None)
     _patch(watch, torch.nn.Module, "load_state_dict", keeping.restored)
-    _patch(watch, torch.jit, "trace", keeping.exported("torch.jit.trace"))
-    _patch(watch, torch.export, "export", keeping.exported("torch.export.export"))
+    for holder, name, api in (
+        (torch.jit, "trace", "torch.jit.trace"),
+        (torch.jit, "trace_module", "torch.jit.trace_module"),
+        (torch.export, "export", "torch.export.export"),
+    ):
+        _patch(watch, holder, name, keeping.exported(api), keeping.made)
+    for holder, name in ((torch.jit, "save"), (torch.jit.ScriptModule, "save"), (torch.export, "save")):
+        _patch(watch, holder, name, keeping.kept)
 
 
 def observe_onnx(watch: Watch) -> None:
@@ -36,7 +45,8 @@ def observe_onnx(watch: Watch) -> None:
     _patch(watch, torch.onnx, "export", _Keeping(watch).exported_to_onnx)
 
 
-def _patch(watch: Watch, holder: Any, name: str, note: Note) -> None:
+def _patch(watch: Watch, holder: Any, name: str, note: Note, made: Made | None = None) -> None:
+    """Put a function around one that keeps or reads something; what ``made`` takes is not said before it is saved."""
     import torch
 
     def called(original: Any, *arguments: Any, **keywords: Any) -> Any:
@@ -56,8 +66,11 @@ def _patch(watch: Watch, holder: Any, name: str, note: Note) -> None:
             if isinstance(result, torch.nn.Module) and name == "load":
                 seen = _model_read(watch, result)
             if seen is not None:
-                seen.site = next(iter(watch.stacks.places(sys._getframe(1))), None)
-                watch.recorder.checkpoint(seen)
+                seen.site = seen.site or next(iter(watch.stacks.places(sys._getframe(1))), None)
+                if made is not None:
+                    made(result, seen)
+                else:
+                    watch.recorder.checkpoint(seen)
         return result
 
     around(holder, name, called)
@@ -66,6 +79,16 @@ def _patch(watch: Watch, holder: Any, name: str, note: Note) -> None:
 class _Keeping:
     def __init__(self, watch: Watch) -> None:
         self._watch = watch
+        self._made: weakref.WeakKeyDictionary[Any, CheckpointSeen] = weakref.WeakKeyDictionary()
+        """What was traced and not saved so far."""
+
+    def made(self, result: Any, seen: CheckpointSeen) -> None:
+        """What was traced may only be looked at: it is no export before somebody saves it."""
+        self._made[result] = seen
+
+    def kept(self, traced: Any, *_: Any, **__: Any) -> CheckpointSeen | None:
+        """What was traced is saved: the export is where it was traced, and counts once."""
+        return self._made.pop(traced, None)
 
     def saved(self, obj: Any, *_: Any, **__: Any) -> CheckpointSeen:
         """``torch.save``: layers whose weights are in it, and whose statistics are not, are incomplete."""
@@ -114,15 +137,21 @@ class _Keeping:
         """What is said of an export by one of the functions that keep the mode of the model."""
 
         def note(model: Any = None, *_: Any, **keywords: Any) -> CheckpointSeen | None:
-            return self._export(keywords.get("mod", keywords.get("func", model)), api)
+            return self._export(keywords.get("mod", keywords.get("func", model)), api, None)
 
         return note
 
-    def exported_to_onnx(self, model: Any, *_: Any, dynamo: bool = True, **__: Any) -> CheckpointSeen | None:
-        """``torch.onnx.export``: only the older way of it puts the model into evaluation mode."""
-        return self._export(model, "torch.onnx.export") if dynamo else None
+    def exported_to_onnx(
+        self, model: Any, *_: Any, dynamo: bool = True, training: Any = None, **__: Any
+    ) -> CheckpointSeen | None:
+        """``torch.onnx.export``: only the older way of it can be told to leave evaluation mode."""
+        told = getattr(training, "name", "EVAL")
+        if dynamo or told == "EVAL":
+            return None
+        return self._export(model, "torch.onnx.export", True if told == "TRAINING" else None)
 
-    def _export(self, model: Any, api: str) -> CheckpointSeen | None:
+    def _export(self, model: Any, api: str, training: bool | None) -> CheckpointSeen | None:
+        """``training``: the mode that all layers are put into; None if they keep theirs."""
         import torch
 
         if not isinstance(model, torch.nn.Module):
@@ -130,7 +159,8 @@ class _Keeping:
         trains = []
         for known in self._watch.registry.under(model):
             part = known.module() if known.module is not None else None
-            if part is not None and part.training and known.seen.has_statistics:
+            in_training = part is not None and (part.training if training is None else training)
+            if in_training and known.seen.has_statistics and known.seen.api != FUNCTION:
                 trains.append(known.seen.key)
         return CheckpointSeen(None, api, True, training_mode=trains)
 

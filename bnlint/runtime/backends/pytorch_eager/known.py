@@ -45,6 +45,8 @@ class Known(eager.Known):
     """In how many forward passes it was."""
     replaced: Replaced | None = None
     """Its statistics, if they were replaced and not used since."""
+    converted: Location | None = None
+    """The line that put its statistics into the type that they have."""
 
     @property
     def weights(self) -> set[int]:

@@ -8,7 +8,7 @@ from types import CodeType, FrameType
 from typing import Any
 
 from bnlint.runtime.backends.pytorch_eager import patches
-from bnlint.runtime.backends.pytorch_eager.known import value_of
+from bnlint.runtime.backends.pytorch_eager.known import Known, value_of
 from bnlint.runtime.backends.pytorch_eager.patches import around
 from bnlint.runtime.backends.pytorch_eager.watch import Watch
 
@@ -25,6 +25,7 @@ def observe(watch: Watch) -> None:
     around(torch.nn.modules.batchnorm._NormBase, "reset_running_stats", modules.reset)
     around(torch.optim.swa_utils.AveragedModel, "update_parameters", modules.average)
     around(torch.nn.Module, "train", modules.train)
+    around(torch.nn.Module, "_apply", modules.convert)
     around(torch.nn.Module, "__setstate__", modules.set_state)
 
 
@@ -69,6 +70,26 @@ class _Modules:
                 # The first one is a copy of the model.
                 if not any(others) and int(averaged.n_averaged) > 1:
                     watch.registry.replaced(averaged, "averaged", watch.stacks.places(sys._getframe(1)))
+
+    def convert(self, original: Any, module: Any, *arguments: Any, **keywords: Any) -> Any:
+        """``_apply``, which ``half``, ``to`` and the like call, and which calls that of the parts."""
+        watch = self._watch
+        if watch.local.switching or not watch.recorder.active:
+            return original(module, *arguments, **keywords)
+        before: dict[Known, str] = {}
+        with watch.recorder.observing():
+            before = {known: known.seen.statistics_type for known in watch.registry.under(module)}
+        watch.local.switching = True
+        try:
+            result = original(module, *arguments, **keywords)
+        finally:
+            watch.local.switching = False
+        with watch.recorder.observing():
+            site = next(iter(watch.stacks.places(sys._getframe(1))), None)
+            for known in watch.registry.under(module):
+                if known.seen.statistics_type != before.get(known, known.seen.statistics_type):
+                    known.converted = site
+        return result
 
     def set_state(self, original: Any, module: Any, state: Any) -> None:
         """``__setstate__``, with which a copy begins."""

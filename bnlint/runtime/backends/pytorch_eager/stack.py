@@ -21,6 +21,8 @@ class Stack:
     """The calls of modules that are under way, from the innermost to the outermost."""
 
     modules: list[Any]
+    given: list[Any]
+    """What they are called with, by position and by name."""
     token: weakref.ref[Any] | None
     """Dies when the outermost call ends; None if that cannot be told."""
     caller: FrameType | None
@@ -31,9 +33,11 @@ class Stack:
     """Whether activation checkpointing does a part of the forward pass again, within a backward pass."""
     checkpointed: bool = False
     """Whether activation checkpointing is at work."""
+    checkpoint: FrameType | None = None
+    """The user's frame that asked for it."""
     estimates: bool = False
     """Whether PyTorch itself estimates the statistics anew."""
-    given: Any = None
+    batch: Any = None
     """What the outermost module is called with: the first argument."""
 
     @property
@@ -59,22 +63,25 @@ class Stacks:
 
     def read(self, frame: FrameType | None) -> Stack:
         """The stack from a frame outwards."""
-        stack = Stack([], None, None, None)
+        stack = Stack([], [], None, None, None)
         outermost: FrameType | None = None
         while frame is not None:
             code = frame.f_code
             if code is self._call:
                 stack.modules.append(frame.f_locals["self"])
+                stack.given += [*frame.f_locals["args"], *frame.f_locals["kwargs"].values()]
                 outermost, stack.caller = frame, None
             elif self._frames.is_users(code.co_filename):
                 stack.applied = stack.applied or frame
                 stack.caller = stack.caller or frame
+                if stack.checkpointed and stack.checkpoint is None:
+                    stack.checkpoint = frame
             else:
                 self._note(stack, code)
             frame = frame.f_back
         if outermost is not None:
             stack.token = _token(outermost)
-            stack.given = next(iter(outermost.f_locals.get("args", ())), None)
+            stack.batch = next(iter(outermost.f_locals.get("args", ())), None)
         return stack
 
     def in_call(self, frame: FrameType | None) -> bool:

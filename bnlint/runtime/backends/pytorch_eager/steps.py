@@ -61,6 +61,10 @@ class Episode:
     """The backward passes that went through it."""
     repeats: bool = False
     """Whether the forward pass before was of the same line and input, with dropout that was on."""
+    reached: dict[int, set[str]] = field(default_factory=dict)
+    """The keys of the layers that each of them went through."""
+    given: dict[int, weakref.ref[Any]] = field(default_factory=dict)
+    """The batches that modules in it were called with, by their ``id``, as far as somebody looked."""
 
     def add(self, known: Known, training: bool) -> None:
         """A layer is applied in it."""
@@ -94,12 +98,16 @@ class Episode:
 class Reached:
     """What autograd calls when a backward pass comes to a layer; it dies with the record of the forward pass."""
 
-    __slots__ = ("__weakref__", "_accumulates", "_episode")
+    __slots__ = ("__weakref__", "_accumulates", "_episode", "_key")
 
-    def __init__(self, episode: Episode, accumulates: Any) -> None:
-        """``accumulates`` is the node that adds up the gradient of gamma or beta; None if there is none."""
+    def __init__(self, episode: Episode, accumulates: Any, key: str = "") -> None:
+        """``accumulates`` is the node that adds up the gradient of gamma or beta, None if there is none.
+
+        ``key`` is that of the layer, empty if there may be several.
+        """
         self._episode = episode
         self._accumulates = accumulates
+        self._key = key
 
     def __call__(self, gradients: Any) -> None:
         """A backward pass has come here."""
@@ -107,7 +115,9 @@ class Reached:
 
         episode = self._episode
         episode.differentiated = True
-        episode.tasks.add(torch._C._current_graph_task_id())
+        task = torch._C._current_graph_task_id()
+        episode.tasks.add(task)
+        episode.reached.setdefault(task, set()).add(self._key)
         try:
             node = self._accumulates
             adds = node is None or torch._C._will_engine_execute_node(node)
@@ -157,12 +167,17 @@ class Steps:
 
     def again(self, known: Known) -> Episode | None:
         """The forward pass whose layer is being run again for a backward pass."""
-        waiting = [self._current] if self._current is not None else []
-        for episode in [*waiting, *reversed(self._pending)]:
+        for episode in self.waiting:
             if known.seen.key in episode.knowns:
                 episode.differentiated = episode.added = True
                 return episode
         return None
+
+    @property
+    def waiting(self) -> list[Episode]:
+        """The forward passes that may become a part of a training step, the last one first."""
+        current = [self._current] if self._current is not None else []
+        return [*current, *reversed(self._pending)]
 
     def joins(self, changed: set[int]) -> bool:
         """Whether an update of these weights is part of the step that was begun last."""
@@ -299,4 +314,19 @@ class Steps:
         seen = self._runs.add(make, key, looked, step.applied, {})
         if seen is not None:
             seen.repeats += sum(episode.repeats for episode in step.episodes)
+            if step.applied:
+                seen.gathered = max(seen.gathered, _gathered(step.episodes))
         return seen
+
+
+def _gathered(episodes: list[Episode]) -> int:
+    """How many forward passes come from the same lines and have no backward pass in common."""
+    counts: dict[str, int] = {}
+    gone: dict[str, set[int]] = {}
+    for episode in episodes:
+        key = "|".join(map(place, episode.places))
+        before = gone.setdefault(key, set())
+        if episode.tasks and not episode.tasks & before:
+            counts[key] = counts.get(key, 0) + 1
+        before |= episode.tasks
+    return max(counts.values(), default=0)

@@ -23,7 +23,7 @@ class Local(threading.local):
         self.given: tuple[tuple[Any, ...], weakref.ref[Any]] | None = None
         """The line that made the forward pass before, and the tensor that it gave to it."""
         self.switching = False
-        """Whether a module is switching the modes of its parts."""
+        """Whether a module is switching the modes of its parts, or converting their tensors."""
         self.keeping = False
         """Whether weights are being written or read, or a model is being exported."""
 
@@ -83,7 +83,7 @@ class Watch:
         """Whether a line gives a tensor to a model again, with nothing in between, while dropout is on."""
         import torch
 
-        given, before = stack.given, self.local.given
+        given, before = stack.batch, self.local.given
         plain = isinstance(given, torch.Tensor)
         self.local.given = (line, weakref.ref(given)) if plain else None
         if not plain or before is None or before[0] != line or before[1]() is not given:
