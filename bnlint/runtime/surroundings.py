@@ -49,6 +49,12 @@ def call_at(place: Location) -> ast.Call | None:
     return found if isinstance(found, ast.Call) else None
 
 
+def called(place: Location | None) -> str:
+    """How what is called in a place is written (``self.netG``); empty if no call stands there."""
+    call = call_at(place) if place is not None else None
+    return ast.unparse(call.func) if call is not None else ""
+
+
 def is_on_made_up_data(place: Location | None) -> bool:
     """Whether a call is given nothing but numbers that it makes up where it stands."""
     call = call_at(place) if place is not None else None

@@ -16,7 +16,7 @@ from bnlint.findings import Location, Step
 from bnlint.phase import deliberate
 from bnlint.runtime.lives import Life, Seen, lives, many, place_of, somewhere
 from bnlint.runtime.observed import METHODS_THAT_EVALUATE, CheckpointSeen, Mode, Observed, Purpose, RunSeen
-from bnlint.runtime.surroundings import all_names, sign_of_evaluation, text
+from bnlint.runtime.surroundings import all_names, called, sign_of_evaluation, text
 from bnlint.words import META_LEARNING
 
 _STEPS_THAT_TELL = 2
@@ -258,7 +258,9 @@ def is_meant(life: Life, run: RunSeen | None = None) -> bool:
 
 def _sign(life: Life, run: RunSeen | None) -> str | None:
     places = [life.layer.site, *life.layer.callers, *(_places(run) if run is not None else ())]
-    return deliberate((), [life.layer.name, *all_names(places)])
+    return deliberate(
+        (), [life.layer.name, called(run.site if run is not None else None), *all_names(places)]
+    )
 
 
 def left_in_evaluation_mode(observed: Observed) -> Iterator[tuple[Life, Seen, Seen]]:

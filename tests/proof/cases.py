@@ -65,10 +65,7 @@ CASES: dict[str, tuple[Case, ...]] = {
         Case("bad_torch_module_with_keras_momentum.py", on=(TORCH,)),
     ),
     "BN111": (Case("bad_made_where_it_is_applied.py", twin="good_made_by_a_method_of_init.py", on=(TORCH,)),),
-    "BN112": (
-        Case("bad_list_of_norms.py", on=(TORCH,)),
-        Case("bad_function_keeps_in_plain_tensors.py", twin="good_containers_of_modules.py", on=(TORCH,)),
-    ),
+    "BN112": (Case("bad_list_of_norms.py", on=(TORCH,)),),
     "BN113": (Case("bad_literal_in_call.py", twin="good_only_convolutions_frozen.py"),),
     "BN114": (Case("bad_zero_before_training.py", twin="good_phase_explicit_in_calls.py"),),
     "BN201": (
