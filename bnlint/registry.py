@@ -126,12 +126,17 @@ def no_such_rule(code: str) -> str:
     if code.lower() in names:
         close = [code.lower()]
     else:
-        codes = get_close_matches(code.upper(), names.values(), 5)
-        close = sorted(codes, key=lambda known: -_places_alike(known, code.upper())) or get_close_matches(
+        meant = code.upper().translate(_LOOKALIKES)
+        codes = get_close_matches(meant, names.values(), 5)
+        close = sorted(codes, key=lambda known: -_places_alike(known, meant)) or get_close_matches(
             code.lower(), names, 1
         )
     question = f" Did you mean {names.get(close[0], close[0])}?" if close else ""
     return f"There is no rule {code!r}.{question} `bnlint rules` lists the rules."
+
+
+_LOOKALIKES = str.maketrans("OIL", "011")
+"""Letters that are typed for digits; no code has them."""
 
 
 def _places_alike(one: str, other: str) -> int:
