@@ -163,6 +163,10 @@ FIXED = {"fixed": True}
 FORGOTTEN = {"fixed": False, "phase_site": at(PHASE)}
 MODE = {"origin": "mode", "fixed": None, "phase_site": at(PHASE)}
 
+ALONE = {"origin": "mode", "fixed": None, "trained": False}
+"""Nobody switched it, and no optimizer has it."""
+LEARNS = {"momentum": 0.9}
+STATELESS = {"has_statistics": False, "initial_mean": None, "initial_variance": None}
 KEPT = {"momentum": 0.9}
 """What a layer of PyTorch keeps."""
 TWICE = {**MODE, **KEPT, "updates": 2, "recomputed": True}
@@ -425,6 +429,53 @@ CONFIRM: dict[str, list[Callable[[], tuple[Observed, int]]]] = {
             10,
         ),
     ],
+    "BN111": [
+        lambda: (
+            observed(
+                [module(in_forward=True, rebuilt=3)], train(learns(**ALONE)), evaluate(by_batch(**ALONE))
+            ),
+            10,
+        )
+    ],
+    "BN112": [
+        lambda: (
+            observed([module(registered=False)], train(learns(**ALONE)), evaluate(by_batch(**ALONE))),
+            10,
+        )
+    ],
+    "BN208": [
+        lambda: (
+            observed(
+                [module(left_behind=True, registered=True)],
+                train(learns(**ALONE, **LEARNS)),
+                evaluate(by_batch(**ALONE), training=False),
+            ),
+            TESTED,
+        ),
+    ],
+    "BN209": [
+        lambda: (
+            observed(
+                [module(left_behind=True, registered=True, own_switch=at(SAVED))],
+                train(learns(**ALONE, **LEARNS)),
+                evaluate(by_batch(**ALONE), training=False),
+            ),
+            SAVED,
+        ),
+    ],
+    "BN213": [
+        lambda: (observed([module()], train(learns(**MODE)), evaluate(by_batch(**MODE), repeats=5)), PHASE)
+    ],
+    "BN904": [
+        lambda: (
+            observed(
+                [module(**STATELESS)],
+                train(learns(**ALONE, **LEARNS)),
+                evaluate(by_batch(**ALONE, declared=False)),
+            ),
+            10,
+        ),
+    ],
     "BN602": [
         lambda: (observed([layer(axes=[3], channels_in=[1])], train(learns())), 10),
         lambda: (observed([layer(axes=[1], channels_in=[3])], train(learns()), evaluate(infers())), 10),
@@ -548,6 +599,54 @@ CONFIRM: dict[str, list[Callable[[], tuple[Observed, int]]]] = {
 """For each rule, programs in which it finds one bug, and the line of it. No other rule finds anything."""
 
 LOOK_ALIKES: dict[str, list[Callable[[], Observed]]] = {
+    "BN111": [
+        # It is built once, or switched with the model.
+        lambda: observed([module(in_forward=True)], train(learns(**MODE)), evaluate(infers(**MODE))),
+        lambda: observed(
+            [module(in_forward=True, rebuilt=3)], train(learns(**MODE)), evaluate(infers(**MODE))
+        ),
+    ],
+    "BN112": [
+        lambda: observed([module(registered=True)], train(learns(**MODE)), evaluate(infers(**MODE))),
+        # The program trains and switches it by itself.
+        lambda: observed([module(registered=False)], train(learns(**MODE)), evaluate(infers(**MODE))),
+    ],
+    "BN208": [
+        lambda: observed(
+            [module(registered=True)], train(learns(**MODE)), evaluate(infers(**MODE), training=False)
+        ),
+        lambda: observed(
+            [module(left_behind=True, registered=True)],
+            train(learns(**MODE)),
+            evaluate(infers(**MODE), training=False),
+        ),
+    ],
+    "BN209": [
+        lambda: observed(
+            [module(own_switch=at(SAVED), registered=True)],
+            train(learns(**MODE)),
+            evaluate(infers(**MODE), training=False),
+        ),
+        lambda: observed(
+            [module(left_behind=True, registered=True, own_switch=at(SAVED))],
+            train(learns(**MODE)),
+            evaluate(infers(**MODE), training=False),
+        ),
+    ],
+    "BN213": [
+        # Only the dropout was switched on.
+        lambda: observed([module()], train(learns(**MODE)), evaluate(infers(**MODE), repeats=5)),
+        lambda: observed([module()], train(learns(**MODE)), evaluate(infers(**MODE))),
+    ],
+    "BN904": [
+        lambda: observed([module()], train(learns(**MODE)), evaluate(infers(**MODE))),
+        # A layer over each example.
+        lambda: observed(
+            [module(**STATELESS, axes=[0, 1])],
+            train(learns(**ALONE)),
+            evaluate(by_batch(**ALONE, declared=False)),
+        ),
+    ],
     "BN101": [
         # A run of its own makes the updates.
         lambda: observed(

@@ -361,6 +361,9 @@ def test_functions_layers_that_nobody_keeps_and_recomputed_ones(tmp_path: Path) 
     assert modes[hidden.key] is modes[made.key] is Mode.BATCH
     assert seen.findings() == {
         ("BN107", seen.line("# default")),
+        ("BN111", seen.line("# made anew")),
+        ("BN112", seen.line("# plain")),
+        ("BN112", seen.line("self.parts = [")),
         ("BN203", seen.line("training=True")),
         ("BN704", seen.line("return checkpoint(")),
     }

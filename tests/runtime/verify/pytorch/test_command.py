@@ -177,7 +177,7 @@ def test_the_fixture_of_the_plugin(project):
         "def test_right(bn_verify):\n    assert bn_verify(models.right(), batch).ok\n\n"
         "def test_wrong(bn_verify):\n    bn_verify(models.wrong(), batch)\n\n"
     )
-    command = [sys.executable, "-m", "pytest", "-p", "bnlint.pytest_plugin", "-q", "test_models.py"]
+    command = [sys.executable, "-m", "pytest", "-q", "test_models.py"]
     done = subprocess.run(command, cwd=project, capture_output=True, text=True, timeout=300)
     assert "1 failed, 1 passed" in done.stdout
     assert "Stuck.train() does not pass the mode on to it [BN209]" in done.stdout
