@@ -16,7 +16,7 @@ from typing import TypeGuard
 from bnlint.findings import Location
 from bnlint.interpreter.syntax import mentions
 from bnlint.remedies.written import Source, everything
-from bnlint.trace import Trace
+from bnlint.trace import Trace, has_word
 
 _MAKERS = ("torch.zeros", "torch.ones")
 _ROOTS = ("sqrt", "rsqrt")
@@ -36,14 +36,33 @@ class Statistic:
 
 def plain_statistics(trace: Trace) -> Iterator[tuple[Statistic, Statistic]]:
     """The mean and the variance of each class that keeps them in plain tensors."""
-    if not trace.mentions("torch"):
-        return
-    for written in everything(trace):
-        for owner in ast.walk(written.tree):
-            if isinstance(owner, ast.ClassDef) and _is_module(owner) and not mentions(owner, _BY_HAND):
-                found = _statistics(owner, written)
-                if found is not None:
-                    yield found
+    for written in everything(trace, _candidates):
+        for owner in _candidates(written.tree):
+            found = _statistics(owner, written)
+            if found is not None:
+                yield found
+
+
+@functools.lru_cache(maxsize=4096)
+def _candidates(tree: ast.AST) -> tuple[ast.ClassDef, ...]:
+    """The modules of PyTorch in a file that keep plain tensors and register nothing by hand."""
+    if not has_word(tree, "torch"):
+        return ()
+    return tuple(
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ClassDef)
+        and _is_module(node)
+        and len(_made_by(node)) > 1
+        and not mentions(node, _BY_HAND)
+    )
+
+
+def _made_by(owner: ast.ClassDef) -> dict[str, ast.expr]:
+    constructors = (
+        node for node in owner.body if isinstance(node, ast.FunctionDef) and node.name == "__init__"
+    )
+    return {name: value for constructor in constructors for name, value in _made(constructor)}
 
 
 def _is_module(owner: ast.ClassDef) -> bool:
@@ -52,10 +71,9 @@ def _is_module(owner: ast.ClassDef) -> bool:
 
 @functools.lru_cache(maxsize=4096)
 def _statistics(owner: ast.ClassDef, written: Source) -> tuple[Statistic, Statistic] | None:
-    methods = {node.name: node for node in owner.body if isinstance(node, ast.FunctionDef)}
-    constructor = methods.pop("__init__", None)
-    made = dict(_made(constructor)) if constructor is not None else {}
-    nodes = [node for method in methods.values() for node in ast.walk(method)] if len(made) > 1 else []
+    made = _made_by(owner)
+    methods = [node for node in owner.body if isinstance(node, ast.FunctionDef) and node.name != "__init__"]
+    nodes = [node for method in methods for node in ast.walk(method)]
     moved = {name: node for node in nodes for name in _moved(node)}
     used: dict[str, dict[str, ast.AST]] = {"mean": {}, "variance": {}}
     for node in nodes:

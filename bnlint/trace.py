@@ -495,14 +495,16 @@ class Trace:
 
         Comments do not count; a text in the code counts when it is exactly the word.
         """
-        found: frozenset[object] | None = self.facts.get("words")
-        if found is None:
-            found = self.facts["words"] = frozenset().union(*map(_words, self.trees))
-        return word in found
+        return any(has_word(tree, word) for tree in self.trees)
 
     def of(self, kind: type[EventT]) -> Iterator[EventT]:
         """The events of a kind, in order."""
         return (event for event in self.events if isinstance(event, kind))
+
+
+def has_word(tree: ast.AST, word: str) -> bool:
+    """Whether a name or a text occurs in a file."""
+    return word in _words(tree)
 
 
 def _words(tree: ast.AST) -> frozenset[object]:

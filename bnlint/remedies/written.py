@@ -123,10 +123,10 @@ def source(location: Location | None, trace: Trace) -> Source | None:
     return cache[path]
 
 
-def everything(trace: Trace) -> Iterator[Source]:
-    """The files of a program in which something happens."""
+def everything(trace: Trace, worth: Callable[[ast.AST], object]) -> Iterator[Source]:
+    """The files of a program in which something happens and whose trees are worth looking at."""
     for path, tree in zip(trace.files, trace.trees, strict=False):
-        locate = _locators(trace).get(path)
+        locate = _locators(trace).get(path) if worth(tree) else None
         if locate is not None:
             yield _source(tree, locate)
 
