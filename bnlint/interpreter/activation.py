@@ -12,10 +12,12 @@ from bnlint.interpreter.values import Scope
 
 STEPS = 200_000
 """Statements and expressions that one program may cost."""
-_GENEROUS = 600_000
+GENEROUS = 600_000
 """When the programs of a project have cost so many steps together, the others get an eighth each."""
 ALONE = 20_000
 """Steps that one function may cost when it is interpreted on its own."""
+GENEROUS_ALONE = 300_000
+"""The same as for programs: functions on their own are what most of a library consists of."""
 DEPTH = 60
 """Calls inside calls."""
 RECURSIONS = 5
@@ -24,11 +26,11 @@ TREE = 12
 """The same for a function that goes down a tree of objects."""
 
 
-def allowance(most: int, spent: int) -> int:
+def allowance(most: int, spent: int, generous: int = GENEROUS) -> int:
     """The steps of the next of many analyses, after others of the kind have cost so many: less and less."""
-    if spent <= _GENEROUS:
+    if spent <= generous:
         return most
-    return most // 8 if spent <= 2 * _GENEROUS else most // 40 if spent <= 4 * _GENEROUS else most // 200
+    return most // 8 if spent <= 2 * generous else most // 40 if spent <= 4 * generous else most // 200
 
 
 class BudgetExceeded(Exception):

@@ -68,11 +68,18 @@ class Modules:
         self._matters: dict[ModuleValue, bool] = {}
         self._running: set[ModuleValue] = set()
         self._said: dict[re.Pattern[str], tuple[int, bool]] = {}
+        self._executed: tuple[tuple[str, ...], tuple[ast.AST, ...]] = (), ()
 
     @property
-    def paths(self) -> list[Path]:
-        """The files that were executed, in order."""
-        return [module.path for module in self._loaded.values() if module.executed]
+    def read(self) -> tuple[tuple[str, ...], tuple[ast.AST, ...]]:
+        """The files that were executed, in order: their paths as users see them, and their syntax trees."""
+        executed = [module.source for module in self._loaded.values() if module.executed]
+        if len(executed) != len(self._executed[0]):
+            self._executed = (
+                tuple(source.display for source in executed),
+                tuple(source.tree for source in executed),
+            )
+        return self._executed
 
     def say(self, words: re.Pattern[str]) -> bool:
         """Whether the text of any file that was executed so far speaks of something."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bnlint.dataflow import Value
 from bnlint.frameworks.library import Library
-from bnlint.interpreter.activation import ALONE, Activation, BudgetExceeded, allowance
+from bnlint.interpreter.activation import ALONE, GENEROUS_ALONE, Activation, BudgetExceeded, allowance
 from bnlint.interpreter.calls import call_with_unknowns
 from bnlint.interpreter.machine import Machine, Observe
 from bnlint.interpreter.modules import Modules
@@ -53,7 +53,7 @@ def interpret(
     modules.share()
     if shared is not None:
         shared.steps += machine.steps
-    _finish(trace, modules, read, entry)
+    _finish(trace, modules, entry)
     return trace, machine.entered
 
 
@@ -80,7 +80,7 @@ def interpret_alone(
         return
     modules = Modules(project, read, path, shared)
     machine = Machine(modules, library, Trace("", versions=versions[0], ceilings=versions[1]), observe)
-    machine.limit = allowance(machine.limit, shared.alone if shared is not None else 0)
+    machine.limit = allowance(machine.limit, shared.alone if shared is not None else 0, GENEROUS_ALONE)
     try:
         module = modules.reuse(path) or modules.run(machine, path, path.stem)
     except BudgetExceeded:
@@ -93,7 +93,7 @@ def interpret_alone(
         return
     for node in definitions:
         value = module.scope.slots.get(node.name)
-        if _reached(node, entered) or not isinstance(value, Value) or _is_test(value):
+        if _reached(node, entered) or not isinstance(value, Value) or _is_test(value, path):
             continue
         trace = machine.trace = Trace("", driven=False, versions=versions[0], ceilings=versions[1])
         machine.state.clear()
@@ -103,7 +103,7 @@ def interpret_alone(
         machine.guards = ()
         machine.nesting = 0
         before = machine.steps
-        most = allowance(ALONE, shared.alone if shared is not None else 0)
+        most = allowance(ALONE, shared.alone if shared is not None else 0, GENEROUS_ALONE)
         machine.limit = before + most
         try:
             _call_alone(machine, value, entered)
@@ -113,7 +113,7 @@ def interpret_alone(
             trace.incomplete = f"{node.name} is nested too deeply"
         if shared is not None:
             shared.alone += machine.steps - before
-        _finish(trace, modules, read, path)
+        _finish(trace, modules, path)
         yield trace
 
 
@@ -124,8 +124,10 @@ def _reached(node: ast.AST, entered: set[ast.AST]) -> bool:
     return node in entered
 
 
-def _is_test(value: Value) -> bool:
-    """Whether a class is a test case: its methods try pieces out, they are nobody's program."""
+def _is_test(value: Value, path: Path) -> bool:
+    """Whether a function or a class is a test: it tries pieces out, and is nobody's program."""
+    if isinstance(value, Function | ClassValue) and value.name.lower().startswith("test"):
+        return path.stem.startswith("test_") or path.stem.endswith("_test") or path.stem == "conftest"
     base = value.api() if isinstance(value, ClassValue) else None
     return base is not None and base.name.rpartition(".")[2].endswith("TestCase")
 
@@ -162,8 +164,6 @@ def _is_foreign(machine: Machine, cls: ClassValue) -> bool:
     return base.name.partition(".")[0] not in sys.stdlib_module_names
 
 
-def _finish(trace: Trace, modules: Modules, read: Read, entry: Path) -> None:
-    sources = [source for path in modules.paths if (source := read(path)) is not None]
-    trace.files = tuple(source.display for source in sources)
+def _finish(trace: Trace, modules: Modules, entry: Path) -> None:
+    trace.files, trace.trees = modules.read
     trace.entry = trace.files[0] if trace.files else str(entry)
-    trace.trees = tuple(source.tree for source in sources)
