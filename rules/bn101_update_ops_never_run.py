@@ -71,8 +71,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from bnlint import remedies
 from bnlint.findings import Applicability, Finding, Fix, Group, Step
-from bnlint.remedies.collection import every_update, repair, right_key, rivals, without_filter
 from bnlint.rule import Rule
 from bnlint.trace import NormCall, Trace
 from bnlint.updates import Fate, Neglect, first_of_each_place, neglected, runs_of
@@ -123,19 +123,22 @@ class UpdateOpsNeverRun(Rule):
 
 def _fix(neglect: Neglect, trace: Trace) -> Fix:
     if neglect.fate is Fate.FILTERED_OUT:
-        preferred = ("read the collection without the scope", without_filter(neglect, trace))
-        return repair(neglect, trace, preferred)
-    given_none = every_update(neglect, trace)
-    if given_none and rivals(neglect.step, trace):
+        preferred = (
+            "read the collection without the scope",
+            remedies.collection.without_filter(neglect, trace),
+        )
+        return remedies.collection.repair(neglect, trace, preferred)
+    given_none = remedies.collection.every_update(neglect, trace)
+    if given_none and remedies.collection.rivals(neglect.step, trace):
         return Fix(
             Applicability.DISPLAY,
             "give each train step the updates of its own network: `update_ops=[]` keeps all of them from running",
         )
-    return repair(
+    return remedies.collection.repair(
         neglect,
         trace,
         ("let the function run the updates that are in the collection", given_none),
-        ("read the collection that the layers fill", right_key(neglect, trace)),
+        ("read the collection that the layers fill", remedies.collection.right_key(neglect, trace)),
     )
 
 

@@ -68,8 +68,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from bnlint import remedies
 from bnlint.findings import Applicability, Finding, Fix, Group, Step
-from bnlint.remedies.collection import model_before, read_later, read_there, repair
 from bnlint.rule import Rule
 from bnlint.trace import Trace
 from bnlint.updates import Fate, Neglect, first_of_each_place, neglected
@@ -118,12 +118,12 @@ class UpdateOpsReadTooEarly(Rule):
 
 
 def _fix(neglect: Neglect, trace: Trace) -> Fix:
-    return repair(
+    return remedies.collection.repair(
         neglect,
         trace,
-        ("read the collection after the layers are made", read_later(neglect, trace)),
-        ("build the model before the collection is read", model_before(neglect, trace)),
-        ("read the collection where it is used", read_there(neglect, trace)),
+        ("read the collection after the layers are made", remedies.collection.read_later(neglect, trace)),
+        ("build the model before the collection is read", remedies.collection.model_before(neglect, trace)),
+        ("read the collection where it is used", remedies.collection.read_there(neglect, trace)),
     )
 
 

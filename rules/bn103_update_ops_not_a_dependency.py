@@ -64,8 +64,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from bnlint import remedies
 from bnlint.findings import Applicability, Finding, Fix, Group, Step
-from bnlint.remedies.collection import into_block, repair, with_what_was_read
 from bnlint.rule import Rule
 from bnlint.trace import Trace
 from bnlint.updates import Fate, Neglect, first_of_each_place, neglected, runs_of
@@ -118,11 +118,17 @@ class UpdateOpsNotADependency(Rule):
 
 
 def _fix(neglect: Neglect, trace: Trace) -> Fix:
-    return repair(
+    return remedies.collection.repair(
         neglect,
         trace,
-        ("take the train step inside the block of the updates", into_block(neglect, trace)),
-        ("run the collected updates before the train step", with_what_was_read(neglect, trace)),
+        (
+            "take the train step inside the block of the updates",
+            remedies.collection.into_block(neglect, trace),
+        ),
+        (
+            "run the collected updates before the train step",
+            remedies.collection.with_what_was_read(neglect, trace),
+        ),
     )
 
 

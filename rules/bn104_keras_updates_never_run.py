@@ -66,8 +66,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from bnlint import remedies
 from bnlint.findings import Applicability, Finding, Group, Step
-from bnlint.remedies.keras import repair
 from bnlint.rule import Rule
 from bnlint.trace import CollectUpdates, Trace
 from bnlint.updates import Fate, Neglect, first_of_each_place, neglected, runs_of
@@ -93,7 +93,7 @@ class KerasUpdatesNeverRun(Rule):
                     "Keras batch norm is trained here, but nothing runs the layers' `updates`, which are "
                     "in no collection: the moving statistics never move",
                     _steps(neglect, trace),
-                    repair(neglect, trace),
+                    remedies.keras.repair(neglect, trace),
                 )
 
     def confirm(self, observed: Observed) -> Iterator[Finding]:

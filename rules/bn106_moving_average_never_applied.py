@@ -68,10 +68,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from bnlint import remedies
 from bnlint.dataflow import Const, Node, Op, Unknown, Value
 from bnlint.findings import Applicability, Finding, Fix, Group, Location, Step
 from bnlint.handmade import Handmade, handmade, ingredients, trained_in, updates_run
-from bnlint.remedies.byhand import repair
 from bnlint.rule import Rule
 from bnlint.trace import Run, Trace
 
@@ -124,7 +124,7 @@ class MovingAverageNeverApplied(Rule):
                 "nothing runs the update of this layer's moving statistics: inference normalises with their "
                 "initial values",
                 steps,
-                repair(layer, layers, run, trace) if layer.updates else _ASSIGN,
+                remedies.byhand.repair(layer, layers, run, trace) if layer.updates else _ASSIGN,
             )
 
     def confirm(self, observed: Observed) -> Iterator[Finding]:

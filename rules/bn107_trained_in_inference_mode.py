@@ -91,6 +91,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
+from bnlint import remedies
 from bnlint.constants import (
     built_in,
     misdirected,
@@ -106,9 +107,6 @@ from bnlint.findings import Applicability, Finding, Fix, Group, Location, SetKey
 from bnlint.forwards import told_by
 from bnlint.functional import asks_for_phase, has_parameters, is_function, keeps_statistics, moved_by_hand
 from bnlint.learning import lessons, switched_off_at_birth
-from bnlint.remedies.flags import module_phase
-from bnlint.remedies.forwards import follows_the_call, told
-from bnlint.remedies.phases import phased
 from bnlint.rule import Rule
 from bnlint.runs import training_runs
 from bnlint.trace import Forward, ModeSwitch, NormCall, Origin, Run, Trace, TrainStep, Updates
@@ -170,7 +168,7 @@ class TrainedInInferenceMode(Rule):
                 yield self._switched_off(switch, forward, run)
 
     def _untold(self, call: NormCall, run: Run) -> Finding:
-        phase = module_phase(call)
+        phase = remedies.flags.module_phase(call)
         edits = (SetKeyword(call.site, "training", phase.text),) if phase is not None else ()
         return self.finding(
             call.site,
@@ -281,10 +279,10 @@ class TrainedInInferenceMode(Rule):
 
 
 def _fix(call: NormCall, phase: Const, run: Run, trace: Trace) -> Fix:
-    edits = follows_the_call(call, phase)
+    edits = remedies.forwards.follows_the_call(call, phase)
     if edits:
         return Fix(Applicability.UNSAFE, "let the layer follow the call of the model", edits)
-    text, edits = phased(call, run, trace)
+    text, edits = remedies.phases.phased(call, run, trace)
     if edits:
         return Fix(Applicability.UNSAFE, f"give the layer the phase, `{text}`", edits)
     return Fix(Applicability.DISPLAY, "give the layer the phase and run its update operations while training")
@@ -326,7 +324,7 @@ def _made(target: Value) -> Location | None:
 
 
 def _told(forwards: Iterable[Forward]) -> Fix:
-    found = [told(forward, training=True) for forward in forwards]
+    found = [remedies.forwards.told(forward, training=True) for forward in forwards]
     if all(found):
         return Fix(
             Applicability.UNSAFE,

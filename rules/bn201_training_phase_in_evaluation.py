@@ -62,13 +62,12 @@ import ast
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from bnlint import remedies
 from bnlint.constants import built_in, passed
 from bnlint.dataflow import Const
 from bnlint.findings import Applicability, Edit, Finding, Fix, Group, InsertStatement, Location, Step
 from bnlint.forwards import default_of, told_by
 from bnlint.phase import Verdict, evaluations, meant, switched
-from bnlint.remedies.flags import turned_over
-from bnlint.remedies.forwards import told
 from bnlint.remedies.written import is_plain, source
 from bnlint.rule import Rule
 from bnlint.runs import norms_in, norms_reached, optimized, training_runs
@@ -179,7 +178,7 @@ class TrainingPhaseInEvaluation(Rule):
 
 
 def _told(forward: Forward) -> Fix:
-    edits = told(forward, training=False)
+    edits = remedies.forwards.told(forward, training=False)
     return Fix(Applicability.UNSAFE, "call it with `training=False`", edits) if edits else _SHOWN
 
 
@@ -212,7 +211,7 @@ def _fix(feed: Feed, run: Run, trace: Trace) -> Fix:
         return _SHOWN
     if not any(_same(other, feed) for training in training_runs(trace) for other in training.feeds):
         return _turned_over(literal)
-    text, _ = turned_over(literal)
+    text, _ = remedies.flags.turned_over(literal)
     edits = _set_anew(feed, run, text, trace)
     return Fix(Applicability.UNSAFE, f"feed {text} before the evaluation", edits) if edits else _SHOWN
 
@@ -223,7 +222,7 @@ def _same(other: Feed, feed: Feed) -> bool:
 
 
 def _turned_over(literal: Const) -> Fix:
-    text, edits = turned_over(literal)
+    text, edits = remedies.flags.turned_over(literal)
     return Fix(Applicability.UNSAFE, f"say {text} in the evaluation", edits) if edits else _SHOWN
 
 

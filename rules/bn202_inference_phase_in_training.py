@@ -55,6 +55,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from bnlint import remedies
 from bnlint.constants import (
     Passed,
     built_in,
@@ -68,7 +69,6 @@ from bnlint.constants import (
 from bnlint.dataflow import Const
 from bnlint.findings import Applicability, Edit, Finding, Fix, Group, Location, Step
 from bnlint.phase import evaluations, switched
-from bnlint.remedies.flags import compared_mode, turned_over
 from bnlint.rule import Rule
 from bnlint.runs import training_runs
 from bnlint.trace import Feed, NormCall, Run, Trace, TrainStep
@@ -172,7 +172,7 @@ def _switched_off(feed: Feed, run: Run, calls: list[NormCall], trace: Trace) -> 
 
 
 def _fed_otherwise(feed: Feed, literal: Const, trace: Trace) -> Fix:
-    text, edits = turned_over(literal)
+    text, edits = remedies.flags.turned_over(literal)
     shared = any(
         isinstance(other.value, Const) and other.value.site == literal.site
         for run, _ in evaluations(trace)
@@ -182,10 +182,12 @@ def _fed_otherwise(feed: Feed, literal: Const, trace: Trace) -> Fix:
 
 
 def _passed_otherwise(call: NormCall, phase: Const, argument: Passed, trace: Trace) -> Fix:
-    text, edits = turned_over(phase)
+    text, edits = remedies.flags.turned_over(phase)
     if edits:
         return _fix(f"say {text} while training", edits)
-    return _fix("compare the mode with `ModeKeys.TRAIN`", compared_mode(call, argument.site, trace))
+    return _fix(
+        "compare the mode with `ModeKeys.TRAIN`", remedies.flags.compared_mode(call, argument.site, trace)
+    )
 
 
 def _fix(message: str, edits: tuple[Edit, ...]) -> Fix:

@@ -76,6 +76,7 @@ import ast
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from bnlint import remedies
 from bnlint.constants import built_in, misdirected, passed, untold
 from bnlint.dataflow import Const, Frame
 from bnlint.findings import Applicability, Finding, Fix, Group, Location, Step
@@ -88,16 +89,6 @@ from bnlint.functional import (
 )
 from bnlint.ignored import decides, functions, ignored
 from bnlint.phase import Verdict, evaluations, meant
-from bnlint.remedies.flags import (
-    Phase,
-    flags,
-    mode_phase,
-    module_phase,
-    parameter_phase,
-    placeholder_phase,
-    told,
-)
-from bnlint.remedies.forwards import follows_the_call
 from bnlint.rule import Rule
 from bnlint.runs import norms_reached, optimized, training_runs
 from bnlint.trace import NormCall, Origin, Run, Trace
@@ -145,7 +136,7 @@ class TrainingFlagConstant(Rule):
         self, call: NormCall, literal: Location, parameter: ast.arg, frame: Frame, trace: Trace
     ) -> Finding:
         site, name = frame.locate(parameter), parameter.arg
-        edits = told(call, parameter_phase(frame, name), trace)
+        edits = remedies.flags.told(call, remedies.flags.parameter_phase(frame, name), trace)
         return self.finding(
             literal,
             f"batch norm is always in training mode, although `{frame.function.rpartition('.')[2]}` takes the phase as "
@@ -210,27 +201,27 @@ def _ignored(call: NormCall, trace: Trace) -> Iterator[tuple[ast.arg, Frame]]:
 
 
 def _fix(call: NormCall, constant: Const, run: Run, trace: Trace) -> Fix:
-    edits = follows_the_call(call, constant)
+    edits = remedies.forwards.follows_the_call(call, constant)
     if edits:
         return Fix(Applicability.UNSAFE, "let the layer follow the call of the model", edits)
     for phase in _phases(call, run, trace):
-        edits = told(call, phase, trace)
+        edits = remedies.flags.told(call, phase, trace)
         if edits:
             said = phase.text.strip("()").replace("{tf}.estimator.", "")
             return Fix(Applicability.UNSAFE, f"give the layer its phase: `{said}`", edits)
     return Fix(Applicability.DISPLAY, "take the phase as a parameter and hand it on to the layer")
 
 
-def _phases(call: NormCall, run: Run, trace: Trace) -> Iterator[Phase]:
+def _phases(call: NormCall, run: Run, trace: Trace) -> Iterator[remedies.flags.Phase]:
     """Expressions for the phase that the program has already."""
-    mode = module_phase(call) if is_function(call) else mode_phase(call, trace)
+    mode = remedies.flags.module_phase(call) if is_function(call) else remedies.flags.mode_phase(call, trace)
     if mode is not None:
         yield mode
     world = run.world()
     trainings = [training.world() for training in training_runs(trace)]
-    for flag in flags(trace):
+    for flag in remedies.flags.flags(trace):
         if world.truth(flag) is False and trainings and all(other.truth(flag) for other in trainings):
-            phase = placeholder_phase(flag, call.order, trace)
+            phase = remedies.flags.placeholder_phase(flag, call.order, trace)
             if phase is not None:
                 yield phase
 

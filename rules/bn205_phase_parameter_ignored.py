@@ -59,6 +59,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
+from bnlint import remedies
 from bnlint.constants import carriers, invocation
 from bnlint.dataflow import Const, Frame
 from bnlint.findings import (
@@ -75,7 +76,6 @@ from bnlint.findings import (
 from bnlint.functional import always_in_training, is_function, keeps_statistics
 from bnlint.handmade import Handmade, handmade
 from bnlint.ignored import Definition, decides, functions, ignored, overwritten, reads
-from bnlint.remedies.flags import parameter_phase, told
 from bnlint.remedies.written import bound, source
 from bnlint.rule import Rule
 from bnlint.trace import NormCall, Trace
@@ -152,7 +152,7 @@ def _fix(parameter: ast.arg, layers: list[tuple[NormCall, Frame]], trace: Trace)
         if _is_training_flag(parameter, frame, trace):
             own = (
                 _restored(call, frame, name, trace)
-                or told(call, parameter_phase(frame, name), trace)
+                or remedies.flags.told(call, remedies.flags.parameter_phase(frame, name), trace)
                 or _forwarded(call, frame, name, trace)
             )
         if not own:

@@ -66,11 +66,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from bnlint import remedies
 from bnlint.dataflow import Const, Value
 from bnlint.findings import Applicability, Finding, Group, Location, Step
 from bnlint.modes import held_in_training, idle_switch, in_either_mode, is_registered, switches, to
 from bnlint.phase import Verdict, evaluations, meant
-from bnlint.remedies.modes import evaluated
 from bnlint.rule import Rule
 from bnlint.sampling import sampling_switch
 from bnlint.trace import Forward, NormCall, Origin, Run, Trace, Updates
@@ -160,7 +160,7 @@ class EvaluatedWithoutEvalMode(Rule):
             "the model is evaluated in training mode: its batch norm uses the statistics of the evaluated batch, and "
             "learns from it",
             steps,
-            evaluated(call, forward, trace),
+            remedies.modes.evaluated(call, forward, trace),
         )
 
 

@@ -61,11 +61,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from bnlint import remedies
 from bnlint.dataflow import Choice, Const, Node, Unknown, Value
 from bnlint.findings import Applicability, Finding, Group, Location, Step
 from bnlint.forwards import results
 from bnlint.modes import idle_switch, switches, to
-from bnlint.remedies.modes import trained
 from bnlint.rule import Rule
 from bnlint.runs import executions, training_runs
 from bnlint.trace import Forward, ModeSwitch, NormCall, Origin, Trace, TrainStep
@@ -150,7 +150,7 @@ class TrainingModeNotRestored(Rule):
                 Step(forward.site, "trained here, first in training mode"),
                 Step(switch.site, "put into evaluation mode here, and never back before the next step"),
             ),
-            trained(forward, switch, trace),
+            remedies.modes.trained(forward, switch, trace),
         )
 
 

@@ -60,12 +60,12 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
+from bnlint import remedies
 from bnlint.constants import built_in, misdirected, untold
 from bnlint.dataflow import Choice, Const, Node, Op, Unknown, Value, World, sources
 from bnlint.findings import AddItem, Applicability, Edit, Finding, Fix, Group, Location, Step
 from bnlint.handmade import ingredients
 from bnlint.phase import Role, evaluations, role
-from bnlint.remedies.flags import placeholder_phase, told
 from bnlint.remedies.written import Source, is_plain, keyword, source
 from bnlint.rule import Rule
 from bnlint.runs import executions, norms_reached, training_runs
@@ -287,8 +287,8 @@ def _connect(placeholder: Node, calls: Iterable[NormCall], trace: Trace) -> Fix:
     """The fix that gives the placeholder to the layers that should follow it."""
     edits: list[Edit] = []
     for call in {call.site: call for call in calls}.values():
-        phase = placeholder_phase(placeholder, call.order, trace)
-        own = told(call, phase, trace) if phase is not None else ()
+        phase = remedies.flags.placeholder_phase(placeholder, call.order, trace)
+        own = remedies.flags.told(call, phase, trace) if phase is not None else ()
         if not own:
             return Fix(Applicability.DISPLAY, "give the placeholder to the layers")
         edits.extend(edit for edit in own if edit not in edits)
@@ -338,7 +338,7 @@ def _key(display: Location, run: Run, placeholder: Node, runs: list[Run], trace:
     node = written.at(display, ast.Dict) if written else None
     if written is None or node is None:
         return None
-    phase = placeholder_phase(placeholder, run.order, trace)
+    phase = remedies.flags.placeholder_phase(placeholder, run.order, trace)
     if phase is not None and phase.visible(written, node):
         return phase.text
     for other in runs:
@@ -360,7 +360,7 @@ def _attribute(node: ast.Dict, run: Run, text: str, written: Source, trace: Trac
         if not owner or not isinstance(feed.key, Node) or value not in node.values:
             continue
         key = node.keys[node.values.index(value)]
-        other = placeholder_phase(feed.key, run.order, trace)
+        other = remedies.flags.placeholder_phase(feed.key, run.order, trace)
         if isinstance(key, ast.Attribute) and is_plain(key) and other and other.text == f"{owner}.{key.attr}":
             return f"{ast.unparse(key.value)}.{name}"
     return None

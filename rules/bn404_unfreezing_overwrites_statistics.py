@@ -69,9 +69,9 @@ import ast
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from bnlint import remedies
 from bnlint.findings import Applicability, Edit, Finding, Fix, Group, Location, Step
 from bnlint.freezing import compiled, frozen, in_order, in_training, last_freeze
-from bnlint.remedies.freezing import keep_frozen
 from bnlint.rule import Rule
 from bnlint.runs import training_runs
 from bnlint.trace import Declared, Freeze, NormCall, NormLayer, Overruled, Run, Trace
@@ -104,7 +104,7 @@ class UnfreezingOverwritesStatistics(Rule):
                         continue
                     if in_order(trace, rested[layer], freeze, run):
                         seen.add(freeze.site)
-                        fix = _fix(keep_frozen(freeze, call, trace))
+                        fix = _fix(remedies.freezing.keep_frozen(freeze, call, trace))
                         yield self._finding(freeze, call, rested[layer], run, fix)
 
     def confirm(self, observed: Observed) -> Iterator[Finding]:
