@@ -217,10 +217,17 @@ def _evaluated_by_batch(life: Life, observed: Observed) -> Iterator[Wrong]:
     # In PyTorch the share of the batch may be all or nothing on purpose: then no average is kept.
     kept = life.layer.framework != "pytorch" or life.layer.momentum not in (0, 1)
     for seen in life.evaluations if life.over_batch and kept else ():
+        if _is_of_the_sample(seen) and life.training and all(map(_is_of_the_sample, life.training)):
+            continue
         if seen.passage.mode is Mode.BATCH and seen.passage.declared is not False:
             because = evidence(seen, observed)
             if because and not is_meant(life, seen.run):
                 yield Wrong(life, seen, because)
+
+
+def _is_of_the_sample(seen: Seen) -> bool:
+    """Whether the statistics of the batch are those of its only sample, as instance normalisation has them."""
+    return seen.passage.batch == 1
 
 
 def evidence(seen: Seen, observed: Observed) -> str:
