@@ -68,3 +68,32 @@ class Recomputed(Event):
     api: str
     norms: tuple[NormCall, ...]
     """The normalisations in it."""
+
+
+@dataclass(eq=False, slots=True)
+class Padded(Event):
+    """Sequences that may have different lengths stand in one tensor, filled up to the longest."""
+
+    value: Value
+    """The tensor."""
+    batch_first: Value
+    """Whether the examples are in the first axis, and the steps in the second; else it is the other way round."""
+    lengths: Value
+    """How many steps each has."""
+    packed: bool = False
+    """Whether the event is that the padding is left out again, from that tensor."""
+    vectors: bool = False
+    """Whether each step certainly has several numbers, in a third axis."""
+
+
+@dataclass(eq=False, slots=True)
+class Rearranged(Event):
+    """A tensor is given other axes; no position is left out."""
+
+    value: Value
+    result: Value
+    by: str
+    """How: ``transpose``, ``permute``, ``view``, ``reshape``, ``flatten`` or ``unsqueeze``; anything else
+    (``contiguous``, ``masked_fill``) leaves the axes as they are."""
+    given: tuple[Value, ...]
+    """The axes or the sizes."""

@@ -261,7 +261,13 @@ CASES: dict[str, tuple[Case, ...]] = {
         Case(
             "bad_mask_lost_in_convolution.py",
             twin="good_mask_is_passed.py",
-            unseen="Where the mask is lost, a run cannot tell padding from data.",
+            unseen="Where the mask is lost, or there is none, a run cannot tell padding from data.",
+        ),
+        Case(
+            "bad_torch_unpacked_steps.py",
+            twin="good_torch_mask_selects_steps.py",
+            unseen="Where the mask is lost, or there is none, a run cannot tell padding from data.",
+            on=(TORCH,),
         ),
     ),
 }

@@ -23,6 +23,7 @@ from bnlint.frameworks.pytorch import (
     recurrent,
     replicas,
     saving,
+    sequences,
     switches,
     training,
 )
@@ -48,6 +49,7 @@ _PARTS = (
     recurrent,
     replicas,
     saving,
+    sequences,
     switches,
     training,
 )

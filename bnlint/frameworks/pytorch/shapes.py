@@ -6,7 +6,6 @@ A pooled map has, and so has what is flattened. What is not known may make sever
 from __future__ import annotations
 
 from bnlint.dataflow import Const, Node, Op, Unknown, Value
-from bnlint.frameworks.pytorch.table import HANDLERS
 from bnlint.interpreter.machine import Machine
 from bnlint.interpreter.values import ApiObject, Call, Tuple, contents
 
@@ -65,13 +64,10 @@ def _are_ones(sizes: tuple[Value, ...]) -> bool:
     return bool(sizes) and all(isinstance(size, Const) and size.value == 1 for size in sizes)
 
 
-def _flatten(machine: Machine, call: Call) -> Value:
+def flatten(machine: Machine, call: Call) -> Value:
     """``torch.flatten(x, 1)``."""
     inputs = contents((call.get(0, "input") or Unknown("input"),))
     start, end = call.get(1, "start_dim"), call.get(2, "end_dim")
     return machine.node(
         "torch.flatten", inputs, call.site, from_one=machine.constant(start) == 1 and end is None
     )
-
-
-HANDLERS["torch.flatten"] = _flatten
