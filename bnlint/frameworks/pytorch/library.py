@@ -12,7 +12,7 @@ from bnlint.dataflow import Unknown, Value
 from bnlint.frameworks.pytorch import calling, modules
 from bnlint.frameworks.pytorch.table import HANDLERS
 from bnlint.interpreter.machine import Machine
-from bnlint.interpreter.values import ApiObject, Call
+from bnlint.interpreter.values import NONE, ApiObject, Call
 
 _TORCHVISION = (
     "resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "resnext50_32x4d", "resnext101_32x8d",
@@ -132,6 +132,16 @@ def _part(machine: Machine, call: Call, kind: str, api: str, pretrained: bool) -
     return ApiObject(kind, call.site)
 
 
+def _replaced(machine: Machine, call: Call) -> Value:
+    """``setattr(block, name, value)``: the layer of a block stands for several, of which a loop replaces each.
+
+    Whether the loop reaches one is not known, and it is taken to reach all.
+    """
+    if isinstance(call.receiver, ApiObject) and call.args:
+        call.receiver.slots["layers"] = call.args[0]
+    return NONE
+
+
 def _norm(machine: Machine, call: Call, api: str, pretrained: bool) -> Value:
     norm = machine.libraries.call(
         machine, "torch.nn.BatchNorm2d", Call([Unknown("num_features")], {}, call.site)
@@ -197,6 +207,7 @@ def _call(machine: Machine, call: Call) -> Value:
 
 modules.methods(_MODEL)
 HANDLERS[f"{_MODEL}.__call__"] = HANDLERS[f"{_MODEL}.forward"] = _call
+HANDLERS[f"{_MODEL}.layers="] = _replaced
 for _name in _TORCHVISION:
     HANDLERS[f"torchvision.models.{_name}"] = _torchvision
 HANDLERS["torchvision.models.get_model"] = _by_name
