@@ -17,7 +17,7 @@ from bnlint.interpreter.shared import Shared
 from bnlint.interpreter.values import ClassValue, Function, Instance, Method, Property, Static
 from bnlint.program.project import Project
 from bnlint.source.module import Module
-from bnlint.trace import Trace
+from bnlint.trace import Trace, has_word
 
 Read = Callable[[Path], Module | None]
 
@@ -93,7 +93,7 @@ def interpret_alone(
         return
     for node in definitions:
         value = module.scope.slots.get(node.name)
-        if _reached(node, entered) or not isinstance(value, Value) or _is_test(value, path):
+        if _reached(node, entered) or not isinstance(value, Value) or _is_test(value, source.tree):
             continue
         trace = machine.trace = Trace("", driven=False, versions=versions[0], ceilings=versions[1])
         machine.state.clear()
@@ -124,10 +124,14 @@ def _reached(node: ast.AST, entered: set[ast.AST]) -> bool:
     return node in entered
 
 
-def _is_test(value: Value, path: Path) -> bool:
-    """Whether a function or a class is a test: it tries pieces out, and is nobody's program."""
-    if isinstance(value, Function | ClassValue) and value.name.lower().startswith("test"):
-        return path.stem.startswith("test_") or path.stem.endswith("_test") or path.stem == "conftest"
+def _is_test(value: Value, tree: ast.AST) -> bool:
+    """Whether a function or a class is a test of pytest or unittest: it tries pieces out, and is nobody's program.
+
+    A program that measures a model may be called a test, too; only tests speak of pytest.
+    """
+    if isinstance(value, Function | ClassValue) and value.name.startswith(("test_", "Test")):
+        if has_word(tree, "pytest"):
+            return True
     base = value.api() if isinstance(value, ClassValue) else None
     return base is not None and base.name.rpartition(".")[2].endswith("TestCase")
 

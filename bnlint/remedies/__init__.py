@@ -1,4 +1,7 @@
-"""How the repairs of rules are worded and placed. Most runs find nothing, so a part is loaded when it is asked for."""
+"""Repairs that several rules share: what is to be edited, and what must hold for that to be safe.
+
+Most runs find nothing, so each part is loaded when a rule first asks for it.
+"""
 
 from __future__ import annotations
 
