@@ -8,7 +8,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +24,7 @@ from bnlint.source.gate import Relevance
 
 if TYPE_CHECKING:
     from bnlint.dataflow import Value
+    from bnlint.findings import Group
     from bnlint.interpreter.machine import Machine
     from bnlint.interpreter.values import Call
     from bnlint.rule import Rule
@@ -150,7 +151,7 @@ class _Run:
         if any(relevance is Relevance.NORM for relevance in self.linker.relevance.values()):
             self._interpret(set(wanted))
         elif self._commented():
-            self._prepare()
+            self._prepare(frozenset())
         if self.rules:
             self._settle()
         self.report.asked = sorted(self.wanted)
@@ -191,16 +192,18 @@ class _Run:
             if path.suffix == ".ipynb" and self.linker.relevance.get(path) is Relevance.NONE:
                 self._read(path)
 
-    def _prepare(self) -> None:
-        """Load the rules that some file wants."""
-        from bnlint.registry import rules
+    def _prepare(self, frameworks: Set[str]) -> None:
+        """Load the rules that some file wants, for a project that is about some frameworks."""
+        from bnlint.registry import load
 
         configurations = {id(found): found for found in map(self._settings, self.wanted_files)}.values()
-        self.rules = [
-            rule
-            for rule in rules()
-            if any(settings.enables(rule.code, rule.group) for settings in configurations)
-        ]
+
+        def wanted(code: str, group: Group, about: tuple[str, ...]) -> bool:
+            if about and frameworks.isdisjoint(about):
+                return False
+            return any(settings.enables(code, group) for settings in configurations)
+
+        self.rules = list(load(wanted))
 
     def _settings(self, path: Path) -> Settings:
         return self.checker.settings.of(path)
@@ -211,8 +214,8 @@ class _Run:
         from bnlint.interpreter.program import interpret, interpret_alone
         from bnlint.interpreter.shared import Shared
 
-        self._prepare()
         library = Library(self.linker.data.values())
+        self._prepare(library.spoken)
         if self.norms is not None:
             self.norms.teach(library)
         project = self.linker.project
@@ -381,8 +384,8 @@ class _Settling:
         complete = not (run.report.problems or run.report.summary.incomplete)
         return {
             rule.code: Standing(
+                # Nor can rules about frameworks that the project has nothing of find anything.
                 asked=complete
-                and rule in run.rules
                 and here.enables(rule.code, rule.group)
                 and not settings.ignored_in(path, rule.code),
                 usual=rule.group in ON_BY_DEFAULT,

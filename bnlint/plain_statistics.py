@@ -17,9 +17,11 @@ from bnlint.findings import Location
 from bnlint.interpreter.syntax import mentions
 from bnlint.remedies.written import Source, everything
 from bnlint.trace import Trace, has_word
+from bnlint.walk import walk
 
 _MAKERS = ("torch.zeros", "torch.ones")
 _ROOTS = ("sqrt", "rsqrt")
+_SPOKEN_OF = (("torch",), ("zeros", "ones"))
 _BY_HAND = re.compile(r"^(register_buffer|_buffers|state_dict|_apply|_save_to_state_dict|setattr)$")
 """Names in a class that may register what it keeps."""
 
@@ -46,11 +48,11 @@ def plain_statistics(trace: Trace) -> Iterator[tuple[Statistic, Statistic]]:
 @functools.lru_cache(maxsize=4096)
 def _candidates(tree: ast.AST) -> tuple[ast.ClassDef, ...]:
     """The modules of PyTorch in a file that keep plain tensors and register nothing by hand."""
-    if not has_word(tree, "torch"):
+    if not all(any(has_word(tree, word) for word in either) for either in _SPOKEN_OF):
         return ()
     return tuple(
         node
-        for node in ast.walk(tree)
+        for node in walk(tree)
         if isinstance(node, ast.ClassDef)
         and _is_module(node)
         and len(_made_by(node)) > 1
@@ -95,7 +97,7 @@ def _statistics(owner: ast.ClassDef, written: Source) -> tuple[Statistic, Statis
 
 def _made(constructor: ast.FunctionDef) -> Iterator[tuple[str, ast.expr]]:
     """The attributes that a constructor fills with zeros or ones, perhaps on a device."""
-    for node in ast.walk(constructor):
+    for node in walk(constructor):
         if isinstance(node, ast.Assign) and len(node.targets) == 1:
             name, value = _attribute(node.targets[0]), node.value
             while _is_transfer(value) and isinstance(value.func, ast.Attribute):

@@ -47,6 +47,8 @@ class Rule(abc.ABC):
     name: ClassVar[str]
     """Names the bad pattern, in words joined by hyphens."""
     group: ClassVar[Group]
+    frameworks: ClassVar[tuple[str, ...]] = ()
+    """The packages in ``bnlint.frameworks`` whose code can have the bug; empty if any can."""
     fixable: ClassVar[tuple[Applicability, ...]] = ()
     """What its fixes may be, from the safest on; empty if it never has one."""
 

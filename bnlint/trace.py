@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from bnlint.dataflow import Context, Execution, Guards, Node, Value, World, execution
 from bnlint.findings import Location, Problem, UnusedSuppression
+from bnlint.walk import walk
 
 
 class Updates(enum.Enum):
@@ -512,7 +513,7 @@ def _words(tree: ast.AST) -> frozenset[object]:
     found: frozenset[object] | None = getattr(tree, "_bnlint_words", None)
     if found is None:
         words: set[object] = set()
-        for node in ast.walk(tree):
+        for node in walk(tree):
             if isinstance(node, ast.Attribute):
                 words.add(node.attr)
             elif isinstance(node, ast.Name):

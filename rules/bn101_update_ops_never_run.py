@@ -87,6 +87,7 @@ class UpdateOpsNeverRun(Rule):
     code = "BN101"
     name = "update-ops-never-run"
     group = Group.ERROR
+    frameworks = ("tensorflow1",)
     fixable = (Applicability.SAFE, Applicability.UNSAFE, Applicability.DISPLAY)
 
     def check(self, trace: Trace) -> Iterator[Finding]:

@@ -84,6 +84,7 @@ class UpdateOpsReadTooEarly(Rule):
     code = "BN102"
     name = "update-ops-read-too-early"
     group = Group.ERROR
+    frameworks = ("tensorflow1",)
     fixable = (Applicability.SAFE, Applicability.UNSAFE, Applicability.DISPLAY)
 
     def check(self, trace: Trace) -> Iterator[Finding]:

@@ -80,6 +80,7 @@ class UpdateOpsNotADependency(Rule):
     code = "BN103"
     name = "update-ops-not-a-dependency"
     group = Group.ERROR
+    frameworks = ("tensorflow1",)
     fixable = (Applicability.SAFE, Applicability.UNSAFE, Applicability.DISPLAY)
 
     def check(self, trace: Trace) -> Iterator[Finding]:

@@ -82,6 +82,7 @@ class KerasUpdatesNeverRun(Rule):
     code = "BN104"
     name = "keras-updates-never-run"
     group = Group.ERROR
+    frameworks = ("tensorflow1", "keras")
     fixable = (Applicability.SAFE, Applicability.DISPLAY)
 
     def check(self, trace: Trace) -> Iterator[Finding]:

@@ -82,6 +82,7 @@ class NoMovingStatistics(Rule):
     code = "BN105"
     name = "no-moving-statistics"
     group = Group.ERROR
+    frameworks = ("tensorflow1",)
     fixable = (Applicability.DISPLAY,)
 
     def check(self, trace: Trace) -> Iterator[Finding]:

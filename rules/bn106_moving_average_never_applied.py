@@ -89,6 +89,7 @@ class MovingAverageNeverApplied(Rule):
     code = "BN106"
     name = "moving-average-never-applied"
     group = Group.ERROR
+    frameworks = ("tensorflow1",)
     fixable = (Applicability.SAFE, Applicability.DISPLAY)
 
     def check(self, trace: Trace) -> Iterator[Finding]:

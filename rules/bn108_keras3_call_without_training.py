@@ -81,6 +81,7 @@ class Keras3CallWithoutTraining(Rule):
     code = "BN108"
     name = "keras3-call-without-training"
     group = Group.ERROR
+    frameworks = ("keras",)
     fixable = (Applicability.SAFE,)
 
     def check(self, trace: Trace) -> Iterator[Finding]:

@@ -95,6 +95,7 @@ class NormNotRegistered(Rule):
     code = "BN112"
     name = "norm-not-registered"
     group = Group.ERROR
+    frameworks = ("pytorch",)
     fixable = (Applicability.UNSAFE, Applicability.DISPLAY)
 
     def check(self, trace: Trace) -> Iterator[Finding]:

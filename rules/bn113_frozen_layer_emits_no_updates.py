@@ -72,6 +72,7 @@ class FrozenLayerEmitsNoUpdates(Rule):
     code = "BN113"
     name = "frozen-layer-emits-no-updates"
     group = Group.ERROR
+    frameworks = ("tensorflow1",)
     fixable = (Applicability.DISPLAY,)
 
     def check(self, trace: Trace) -> Iterator[Finding]:

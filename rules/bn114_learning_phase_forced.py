@@ -82,6 +82,7 @@ class LearningPhaseForced(Rule):
     code = "BN114"
     name = "learning-phase-forced"
     group = Group.WARNING
+    frameworks = ("tensorflow1", "keras")
     fixable = (Applicability.DISPLAY,)
 
     def check(self, trace: Trace) -> Iterator[Finding]:

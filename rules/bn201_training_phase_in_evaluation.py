@@ -83,6 +83,7 @@ class TrainingPhaseInEvaluation(Rule):
     code = "BN201"
     name = "training-phase-in-evaluation"
     group = Group.ERROR
+    frameworks = ("tensorflow1", "keras")
     fixable = (Applicability.UNSAFE, Applicability.DISPLAY)
 
     def check(self, trace: Trace) -> Iterator[Finding]:

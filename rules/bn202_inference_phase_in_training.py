@@ -83,6 +83,7 @@ class InferencePhaseInTraining(Rule):
     code = "BN202"
     name = "inference-phase-in-training"
     group = Group.ERROR
+    frameworks = ("tensorflow1",)
     fixable = (Applicability.UNSAFE, Applicability.DISPLAY)
 
     def check(self, trace: Trace) -> Iterator[Finding]:

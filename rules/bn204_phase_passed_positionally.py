@@ -79,6 +79,7 @@ class PhasePassedPositionally(Rule):
     code = "BN204"
     name = "phase-passed-positionally"
     group = Group.ERROR
+    frameworks = ("tensorflow1",)
     fixable = (Applicability.SAFE, Applicability.DISPLAY)
 
     def check(self, trace: Trace) -> Iterator[Finding]:

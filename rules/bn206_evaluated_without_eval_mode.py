@@ -86,6 +86,7 @@ class EvaluatedWithoutEvalMode(Rule):
     code = "BN206"
     name = "evaluated-without-eval-mode"
     group = Group.ERROR
+    frameworks = ("pytorch",)
     fixable = (Applicability.UNSAFE, Applicability.DISPLAY)
 
     def check(self, trace: Trace) -> Iterator[Finding]:

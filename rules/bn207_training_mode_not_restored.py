@@ -80,6 +80,7 @@ class TrainingModeNotRestored(Rule):
     code = "BN207"
     name = "training-mode-not-restored"
     group = Group.ERROR
+    frameworks = ("pytorch",)
     fixable = (Applicability.UNSAFE, Applicability.DISPLAY)
 
     def check(self, trace: Trace) -> Iterator[Finding]:

@@ -90,6 +90,7 @@ class ModeSwitchNotCalled(Rule):
     code = "BN208"
     name = "mode-switch-not-called"
     group = Group.ERROR
+    frameworks = ("pytorch",)
     fixable = (Applicability.SAFE, Applicability.UNSAFE)
 
     def check(self, trace: Trace) -> Iterator[Finding]:

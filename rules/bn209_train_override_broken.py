@@ -84,6 +84,7 @@ class TrainOverrideBroken(Rule):
     code = "BN209"
     name = "train-override-broken"
     group = Group.ERROR
+    frameworks = ("pytorch",)
     fixable = (Applicability.SAFE, Applicability.DISPLAY)
 
     def check(self, trace: Trace) -> Iterator[Finding]:

@@ -89,6 +89,7 @@ class StatisticsUpdatedInEvaluation(Rule):
     code = "BN210"
     name = "statistics-updated-in-evaluation"
     group = Group.WARNING
+    frameworks = ("tensorflow1",)
     fixable = (Applicability.SAFE, Applicability.UNSAFE, Applicability.DISPLAY)
 
     def check(self, trace: Trace) -> Iterator[Finding]:

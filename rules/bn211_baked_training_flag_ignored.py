@@ -86,6 +86,7 @@ class BakedTrainingFlagIgnored(Rule):
     code = "BN211"
     name = "baked-training-flag-ignored"
     group = Group.WARNING
+    frameworks = ("keras",)
     fixable = (Applicability.DISPLAY,)
 
     def check(self, trace: Trace) -> Iterator[Finding]:

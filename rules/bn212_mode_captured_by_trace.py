@@ -72,6 +72,7 @@ class ModeCapturedByTrace(Rule):
     code = "BN212"
     name = "mode-captured-by-trace"
     group = Group.WARNING
+    frameworks = ("keras",)
     fixable = (Applicability.DISPLAY,)
 
     def check(self, trace: Trace) -> Iterator[Finding]:

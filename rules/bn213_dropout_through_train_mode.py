@@ -93,6 +93,7 @@ class DropoutThroughTrainMode(Rule):
     code = "BN213"
     name = "dropout-through-train-mode"
     group = Group.WARNING
+    frameworks = ("pytorch",)
     fixable = (Applicability.UNSAFE,)
 
     def check(self, trace: Trace) -> Iterator[Finding]:

@@ -82,6 +82,7 @@ class PhaseNeverFed(Rule):
     code = "BN214"
     name = "phase-never-fed"
     group = Group.WARNING
+    frameworks = ("tensorflow1",)
     fixable = (Applicability.UNSAFE, Applicability.DISPLAY)
 
     def check(self, trace: Trace) -> Iterator[Finding]:

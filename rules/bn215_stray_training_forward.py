@@ -78,6 +78,7 @@ class StrayTrainingForward(Rule):
     code = "BN215"
     name = "stray-training-forward"
     group = Group.INFO
+    frameworks = ("pytorch",)
     fixable = (Applicability.DISPLAY,)
 
     def check(self, trace: Trace) -> Iterator[Finding]:

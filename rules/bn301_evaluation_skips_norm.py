@@ -77,6 +77,7 @@ class EvaluationSkipsNorm(Rule):
     code = "BN301"
     name = "evaluation-skips-norm"
     group = Group.ERROR
+    frameworks = ("tensorflow1",)
     fixable = (Applicability.DISPLAY,)
 
     def check(self, trace: Trace) -> Iterator[Finding]:

@@ -80,6 +80,7 @@ class EvaluationBuildsOwnStatistics(Rule):
     code = "BN302"
     name = "evaluation-builds-own-statistics"
     group = Group.ERROR
+    frameworks = ("tensorflow1",)
     fixable = (Applicability.SAFE, Applicability.UNSAFE, Applicability.DISPLAY)
 
     def check(self, trace: Trace) -> Iterator[Finding]:

@@ -75,6 +75,7 @@ class UpdatesOfAnotherNetwork(Rule):
     code = "BN304"
     name = "updates-of-another-network"
     group = Group.INFO
+    frameworks = ("tensorflow1",)
     fixable = (Applicability.DISPLAY,)
 
     def check(self, trace: Trace) -> Iterator[Finding]:

@@ -81,6 +81,7 @@ class FreezeUndoneByTrain(Rule):
     code = "BN402"
     name = "freeze-undone-by-train"
     group = Group.ERROR
+    frameworks = ("pytorch",)
     fixable = (Applicability.DISPLAY,)
 
     def check(self, trace: Trace) -> Iterator[Finding]:

@@ -93,6 +93,7 @@ class TrainableChangedAfterCompile(Rule):
     code = "BN403"
     name = "trainable-changed-after-compile"
     group = Group.WARNING
+    frameworks = ("keras",)
     fixable = (Applicability.DISPLAY,)
 
     def check(self, trace: Trace) -> Iterator[Finding]:

@@ -86,6 +86,7 @@ class UnfreezingOverwritesStatistics(Rule):
     code = "BN404"
     name = "unfreezing-overwrites-statistics"
     group = Group.WARNING
+    frameworks = ("keras",)
     fixable = (Applicability.UNSAFE, Applicability.DISPLAY)
 
     def check(self, trace: Trace) -> Iterator[Finding]:

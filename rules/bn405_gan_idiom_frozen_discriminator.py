@@ -90,6 +90,7 @@ class GanIdiomFrozenDiscriminator(Rule):
     code = "BN405"
     name = "gan-idiom-frozen-discriminator"
     group = Group.WARNING
+    frameworks = ("keras",)
     fixable = (Applicability.DISPLAY,)
 
     def check(self, trace: Trace) -> Iterator[Finding]:

@@ -83,6 +83,7 @@ class CopyWithoutStatistics(Rule):
     code = "BN502"
     name = "copy-without-statistics"
     group = Group.WARNING
+    frameworks = ("pytorch",)
     fixable = (Applicability.UNSAFE, Applicability.DISPLAY)
 
     def check(self, trace: Trace) -> Iterator[Finding]:

@@ -83,6 +83,7 @@ class AveragedWeightsStaleStatistics(Rule):
     code = "BN503"
     name = "averaged-weights-stale-statistics"
     group = Group.WARNING
+    frameworks = ("pytorch",)
     fixable = (Applicability.DISPLAY,)
 
     def check(self, trace: Trace) -> Iterator[Finding]:

@@ -77,6 +77,7 @@ class AveragedStatisticsInvalid(Rule):
     code = "BN504"
     name = "averaged-statistics-invalid"
     group = Group.WARNING
+    frameworks = ("pytorch",)
     fixable = (Applicability.DISPLAY,)
 
     def check(self, trace: Trace) -> Iterator[Finding]:

@@ -81,6 +81,7 @@ class StatisticsReset(Rule):
     code = "BN505"
     name = "statistics-reset"
     group = Group.INFO
+    frameworks = ("pytorch",)
     fixable = (Applicability.DISPLAY,)
 
     def check(self, trace: Trace) -> Iterator[Finding]:

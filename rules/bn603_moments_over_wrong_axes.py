@@ -80,6 +80,7 @@ class MomentsOverWrongAxes(Rule):
     code = "BN603"
     name = "moments-over-wrong-axes"
     group = Group.WARNING
+    frameworks = ("tensorflow1",)
     fixable = (Applicability.DISPLAY,)
 
     def check(self, trace: Trace) -> Iterator[Finding]:

@@ -93,6 +93,7 @@ class OffsetAndScaleSwapped(Rule):
     code = "BN604"
     name = "offset-and-scale-swapped"
     group = Group.WARNING
+    frameworks = ("tensorflow1",)
     fixable = (Applicability.UNSAFE, Applicability.DISPLAY)
 
     def check(self, trace: Trace) -> Iterator[Finding]:

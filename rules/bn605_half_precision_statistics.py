@@ -82,6 +82,7 @@ class HalfPrecisionStatistics(Rule):
     code = "BN605"
     name = "half-precision-statistics"
     group = Group.WARNING
+    frameworks = ("pytorch",)
     fixable = (Applicability.DISPLAY,)
 
     def check(self, trace: Trace) -> Iterator[Finding]:

@@ -95,6 +95,7 @@ class CustomNormUnfinished(Rule):
     code = "BN608"
     name = "custom-norm-unfinished"
     group = Group.WARNING
+    frameworks = ("keras",)
     fixable = (Applicability.UNSAFE, Applicability.DISPLAY)
 
     def check(self, trace: Trace) -> Iterator[Finding]:

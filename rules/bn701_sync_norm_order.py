@@ -76,6 +76,7 @@ class SyncNormOrder(Rule):
     code = "BN701"
     name = "sync-norm-order"
     group = Group.WARNING
+    frameworks = ("pytorch",)
     fixable = (Applicability.DISPLAY,)
 
     def check(self, trace: Trace) -> Iterator[Finding]:

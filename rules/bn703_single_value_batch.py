@@ -76,6 +76,7 @@ class SingleValueBatch(Rule):
     code = "BN703"
     name = "single-value-batch"
     group = Group.WARNING
+    frameworks = ("pytorch",)
 
     def check(self, trace: Trace) -> Iterator[Finding]:
         """Report each loader once."""

@@ -83,6 +83,7 @@ class CheckpointedNormUpdatesTwice(Rule):
     code = "BN704"
     name = "checkpointed-norm-updates-twice"
     group = Group.WARNING
+    frameworks = ("pytorch",)
     fixable = (Applicability.DISPLAY,)
 
     def check(self, trace: Trace) -> Iterator[Finding]:

@@ -82,6 +82,7 @@ class NormUnderGradientPenalty(Rule):
     code = "BN705"
     name = "norm-under-gradient-penalty"
     group = Group.WARNING
+    frameworks = ("pytorch",)
     fixable = (Applicability.DISPLAY,)
 
     def check(self, trace: Trace) -> Iterator[Finding]:

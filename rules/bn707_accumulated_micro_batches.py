@@ -76,6 +76,7 @@ class AccumulatedMicroBatches(Rule):
     code = "BN707"
     name = "accumulated-micro-batches"
     group = Group.INFO
+    frameworks = ("pytorch",)
 
     def check(self, trace: Trace) -> Iterator[Finding]:
         """Report each `backward()` once."""

@@ -81,6 +81,7 @@ class NoRunningStatistics(Rule):
     code = "BN904"
     name = "no-running-statistics"
     group = Group.INFO
+    frameworks = ("pytorch",)
     fixable = (Applicability.UNSAFE, Applicability.DISPLAY)
 
     def check(self, trace: Trace) -> Iterator[Finding]:

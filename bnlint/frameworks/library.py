@@ -1,7 +1,8 @@
 """What libraries mean: the tables of all frameworks together, and what holds for code nobody described.
 
 A framework is one module or package in ``bnlint.frameworks`` with a ``FRAMEWORK``. Its table maps canonical
-names to handlers: short functions that turn a call into trace events and an abstract result.
+names to handlers: short functions that turn a call into trace events and an abstract result. Its ``WORDS`` are
+groups of words: a project is about the framework if its files hold a word of each group.
 """
 
 from __future__ import annotations
@@ -44,6 +45,14 @@ _HARMLESS = frozenset(
     "count_parameters flop_count make_dot unwrap_model".split()
 )
 """Functions of libraries that only look at what they are given."""
+
+
+_SHARED = "tensorflow1"
+"""What holds for the tensors of all frameworks is described with this one."""
+
+
+def _speak(texts: Sequence[bytes], words: Iterable[Sequence[bytes]]) -> bool:
+    return all(any(word in text for text in texts for word in group) for group in words)
 
 
 def _is_foreign(name: str) -> bool:
@@ -94,7 +103,7 @@ class Library:
     """All frameworks, and the standard library."""
 
     def __init__(self, texts: Iterable[bytes] | None = None) -> None:
-        """``texts`` are those of a project: a framework is left out that none of them can be about."""
+        """``texts`` are those of a project: a framework is left out that they are not about."""
         self.frameworks: list[Framework] = []
         self.norms: dict[str, tuple[str, ...]] = {}
         """The normalisation layers by canonical name, with their parameters in order."""
@@ -111,12 +120,15 @@ class Library:
         self._aliases: dict[str, str] = {}
         self._canonical: dict[str, str] = {}
         self._references: dict[str, ApiRef] = {}
+        self.spoken: set[str] = set()
+        """The frameworks that the project is about, by the names of their packages."""
         known = None if texts is None else list(texts)
         for info in pkgutil.iter_modules(bnlint.frameworks.__path__):
             if info.name != "library":
                 module = importlib.import_module(f"bnlint.frameworks.{info.name}")
-                words: tuple[bytes, ...] = getattr(module, "WORDS", ())
-                if not words or known is None or any(word in text for text in known for word in words):
+                if known is None or _speak(known, module.WORDS):
+                    self.spoken.add(info.name)
+                if info.name in self.spoken or info.name == _SHARED:
                     self._add(module.FRAMEWORK)
 
     def _add(self, framework: Framework) -> None:

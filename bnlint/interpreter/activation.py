@@ -18,6 +18,9 @@ ALONE = 20_000
 """Steps that one function may cost when it is interpreted on its own."""
 GENEROUS_ALONE = 300_000
 """The same as for programs: functions on their own are what most of a library consists of."""
+GENEROUS_SILENT = 100_000
+"""After so many steps, those functions are left out that speak neither of normalisation nor of driving a model: a
+library of models has hundreds that only call the others with other sizes."""
 DEPTH = 60
 """Calls inside calls."""
 RECURSIONS = 5

@@ -32,6 +32,7 @@ from bnlint.interpreter.values import (
     Tuple,
     contents,
 )
+from bnlint.walk import walk
 
 if TYPE_CHECKING:
     from bnlint.interpreter.machine import Machine
@@ -256,7 +257,7 @@ def _computes_data(machine: Machine, function: Function, made: Call) -> bool:
 def _loops(node: ast.AST) -> bool:
     found = getattr(node, "_bnlint_loops", None)
     if found is None:
-        inner = list(ast.walk(node))
+        inner = walk(node)
         found = any(isinstance(part, ast.For | ast.While) for part in inner) and not any(
             isinstance(part, ast.Yield | ast.YieldFrom) for part in inner
         )

@@ -15,6 +15,7 @@ from bnlint.interpreter.activation import Activation
 from bnlint.interpreter.builtins import NAMES
 from bnlint.interpreter.names import names_in
 from bnlint.interpreter.shared import Definitions, Shared, Top, home_of
+from bnlint.interpreter.store import Change
 from bnlint.interpreter.values import (
     ApiObject,
     ApiRef,
@@ -278,9 +279,9 @@ class Modules:
             module = self._loaded[path] = ModuleValue(path, name)
         return module
 
-    def _definitions(self, module: ModuleValue) -> Definitions:
+    def _definitions(self, module: ModuleValue, left: list[Change]) -> Definitions:
         needs = frozenset(self._needs.get(module, ()))
-        made = Definitions(module, needs, frozenset(self._tops.get(module, ())))
+        made = Definitions(module, needs, frozenset(self._tops.get(module, ())), left)
         made.content  # noqa: B018 - taken now, before the program changes anything
         return made
 
@@ -314,12 +315,12 @@ class Modules:
         self._stack.append(module)
         nodes, events = len(machine.trace.nodes), len(machine.trace.events)
         try:
-            machine.execute(source.tree.body, module.scope)
+            left = machine.store.noting(lambda: machine.execute(source.tree.body, module.scope))
             only_defines = events == len(machine.trace.events) and not any(
                 node.op in _STATE for node in machine.trace.nodes[nodes:]
             )
             if only_defines and module.path != self._entry:
-                self._candidates[module] = self._definitions(module)
+                self._candidates[module] = self._definitions(module, left)
         finally:
             self._stack.pop()
             self._running.discard(module)

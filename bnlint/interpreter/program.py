@@ -9,13 +9,21 @@ from pathlib import Path
 
 from bnlint.dataflow import Value
 from bnlint.frameworks.library import Library
-from bnlint.interpreter.activation import ALONE, GENEROUS_ALONE, Activation, BudgetExceeded, allowance
+from bnlint.interpreter.activation import (
+    ALONE,
+    GENEROUS_ALONE,
+    GENEROUS_SILENT,
+    Activation,
+    BudgetExceeded,
+    allowance,
+)
 from bnlint.interpreter.calls import call_with_unknowns
 from bnlint.interpreter.machine import Machine, Observe
 from bnlint.interpreter.modules import Modules
 from bnlint.interpreter.shared import Shared
 from bnlint.interpreter.values import ClassValue, Function, Instance, Method, Property, Static
 from bnlint.program.project import Project
+from bnlint.source.gate import Relevance, relevance
 from bnlint.source.module import Module
 from bnlint.trace import Trace, has_word
 
@@ -95,6 +103,9 @@ def interpret_alone(
         value = module.scope.slots.get(node.name)
         if _reached(node, entered) or not isinstance(value, Value) or _is_test(value, source.tree):
             continue
+        if shared is not None and shared.alone > GENEROUS_SILENT:
+            if relevance(source.text_of(node).encode(errors="replace"), library.norm_words) is Relevance.NONE:
+                continue
         trace = machine.trace = Trace("", driven=False, versions=versions[0], ceilings=versions[1])
         machine.state.clear()
         machine.graph = None

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bnlint.dataflow import Const
+from bnlint.interpreter.store import MISSING, Change
 from bnlint.interpreter.values import ApiObject, Function, ModuleValue, Mutable, Tuple
 
 _MOST_OBJECTS = 5000
@@ -42,6 +43,10 @@ class Definitions:
     """The modules that it imported."""
     tops: frozenset[Top]
     """The first names of its absolute imports: a program's own folder might hold others of these names."""
+    changed: list[Change]
+    """What executing it changed in objects that were there before, as registries: the old and the new content."""
+    order: int = 0
+    """Counts the modules in the order in which they were executed."""
 
     @cached_property
     def content(self) -> list[tuple[Mutable, dict[Any, Any]]]:
@@ -63,6 +68,16 @@ class Definitions:
                 pending.extend((value.defaults, value.kw_defaults))
         return list(found.items())
 
+    def change_again(self) -> None:
+        """Change what executing the module has changed."""
+        for (holder, key), before, after in self.changed:
+            if before == ():
+                holder.slots[key] = (*holder.slots.get(key, ()), *after)
+            elif after is MISSING:
+                holder.slots.pop(key, None)
+            else:
+                holder.slots[key] = after
+
     @property
     def independent(self) -> bool:
         """Whether no object behind its names belongs to the machine of one program."""
@@ -70,6 +85,14 @@ class Definitions:
             isinstance(value, ApiObject) and value.enter is not None
             for value in self.module.scope.slots.values()
         )
+
+
+def _shortest(change: Change) -> Change:
+    """Of a list to which something was appended, only that."""
+    mark, before, after = change
+    if isinstance(before, tuple) and isinstance(after, tuple) and after[: len(before)] == before:
+        return mark, (), after[len(before) :]
+    return change
 
 
 class Shared:
@@ -81,6 +104,8 @@ class Shared:
         self.alone = 0
         """What all functions have cost that were interpreted on their own."""
         self._kept: dict[Path, Definitions] = {}
+        self._owners: dict[Mutable, ModuleValue] = {}
+        """The first of the modules that have an object behind their names."""
         self._closures: dict[Path, tuple[list[Definitions], frozenset[Top]]] = {}
         self._names: dict[Path, frozenset[str]] = {}
 
@@ -102,6 +127,14 @@ class Shared:
             for module in lost:
                 del kept[module]
         for module, made in kept.items():
+            for holder, _ in made.content:
+                self._owners.setdefault(holder, module)
+            made.changed = [
+                _shortest(change)
+                for change in made.changed
+                if self._owners.get(change[0][0], module) is not module
+            ]
+            made.order = len(self._kept)
             self._kept[module.path] = made
 
     def find(self, path: Path, folder: Path, loaded: dict[Path, ModuleValue]) -> list[ModuleValue]:
@@ -121,6 +154,8 @@ class Shared:
             for holder, content in made.content:
                 holder.slots.clear()
                 holder.slots.update(content)
+        for made in sorted(fresh, key=lambda made: made.order):
+            made.change_again()
         return [made.module for made in fresh]
 
     def _has(self, module: ModuleValue) -> bool:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from bnlint.dataflow import Choice, Const, Guards, Unknown, Value
-from bnlint.interpreter.values import Mutable
+from bnlint.interpreter.values import Mutable, Scope
 
 MISSING: Any = object()
 """In a slot: nothing is there."""
@@ -19,6 +20,10 @@ MOST_POSITIONS = 64
 Mark = tuple[Mutable, Any]
 Written = dict[Mark, Any]
 """What a branch wrote: the new content of each slot."""
+
+
+Change = tuple[Mark, Any, Any]
+"""What is written, the old content and the new one."""
 
 
 class Watch:
@@ -35,13 +40,15 @@ class Watch:
 class Store:
     """All writes go through here, so that a branch can be undone."""
 
-    __slots__ = ("_begun", "_journals", "_watches")
+    __slots__ = ("_begun", "_journals", "_noted", "_watches")
 
     def __init__(self) -> None:
         self._journals: list[Written] = []
         self._begun: list[int] = []
         """The clock when each open branch began."""
         self._watches: list[Watch] = []
+        self._noted: list[Written] = []
+        """What stood in the slots of objects that were written while something is noted."""
 
     def watch(self) -> Watch:
         """Begin to note what is overwritten."""
@@ -63,6 +70,8 @@ class Store:
         for watch in self._watches:
             if holder.born < watch.begun:
                 watch.before.setdefault((holder, key), slots.get(key, MISSING))
+        if self._noted and not isinstance(holder, Scope):
+            self._noted[-1].setdefault((holder, key), slots.get(key, MISSING))
         if content is MISSING:
             slots.pop(key, None)
         else:
@@ -85,6 +94,16 @@ class Store:
             else:
                 holder.slots[key] = content
         return written
+
+    def noting(self, work: Callable[[], object]) -> list[Change]:
+        """Do something; returns what it changed in objects, except for what parts of it note by themselves."""
+        self._noted.append({})
+        try:
+            work()
+        finally:
+            noted = self._noted.pop()
+        changes = ((mark, before, mark[0].slots.get(mark[1], MISSING)) for mark, before in noted.items())
+        return [change for change in changes if change[1] is not change[2]]
 
     def apply(self, written: Written) -> None:
         """Write what a branch had written."""

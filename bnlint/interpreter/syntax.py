@@ -5,13 +5,15 @@ from __future__ import annotations
 import ast
 import re
 
+from bnlint.walk import walk
+
 
 def mentions(node: ast.AST, words: re.Pattern[str]) -> bool:
     """Whether a name, an attribute or a keyword in a piece of code matches a pattern."""
     names: frozenset[str] | None = getattr(node, "_bnlint_mentioned", None)
     if names is None:
         found = set()
-        for part in ast.walk(node):
+        for part in walk(node):
             if isinstance(part, ast.Attribute):
                 found.add(part.attr)
             elif isinstance(part, ast.Name):

@@ -10,6 +10,7 @@ from typing import TypeVar
 from bnlint.dataflow import Frame
 from bnlint.findings import Location
 from bnlint.trace import Trace
+from bnlint.walk import walk
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.Module)
@@ -24,7 +25,7 @@ class Source:
         self.locate = locate
         self._parents: dict[ast.AST, ast.AST] = {}
         self._nodes: dict[tuple[Location, int | None], list[ast.AST]] = {}
-        for node in ast.walk(tree):
+        for node in walk(tree):
             for child in ast.iter_child_nodes(node):
                 self._parents[child] = node
             if hasattr(node, "lineno"):

@@ -83,6 +83,10 @@ class Module:
         """A line of the analysed text, counted from 1; empty if there is no such line."""
         return self._lines[line - 1] if 0 < line <= len(self._lines) else ""
 
+    def text_of(self, node: ast.stmt) -> str:
+        """The lines of the analysed text on which a statement stands."""
+        return "\n".join(self._lines[node.lineno - 1 : node.end_lineno])
+
     def source_line(self, location: Location) -> str | None:
         """The line of the original at which a location of this file begins."""
         line = self.line_of(location)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pkgutil
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,10 +11,11 @@ from typing import Any
 
 import pytest
 
+import bnlint.frameworks
 from bnlint import registry
 from bnlint.cli import main
 from bnlint.findings import Applicability, Fix, Group, Location, Step
-from bnlint.registry import RegistryError, rules
+from bnlint.registry import RegistryError, load, rules
 from bnlint.rule import HEADINGS, Rule, mistakes, page, summary
 
 RULE = '''"""A bug of the third kind."""
@@ -56,6 +59,29 @@ def test_own_rules_describe_themselves() -> None:
 def test_own_rules_are_one_in_a_file_that_is_named_for_it() -> None:
     files = [Path(str(sys.modules[type(rule).__module__].__file__)).stem for rule in rules()]
     assert files == [f"{rule.code.lower()}_{rule.name.replace('-', '_')}" for rule in rules()]
+
+
+def test_what_the_text_of_a_rule_says_is_what_it_is() -> None:
+    told: set[tuple[str, Group, tuple[str, ...]]] = set()
+
+    def refuse(*declared: Any) -> bool:
+        told.add(declared)
+        return False
+
+    assert load(refuse) == ()
+    assert told >= {(rule.code, rule.group, rule.frameworks) for rule in rules()}
+    frameworks = {info.name for info in pkgutil.iter_modules(bnlint.frameworks.__path__)}
+    assert {name for _, _, names in told for name in names} <= frameworks
+
+
+def test_rules_that_are_not_wanted_are_not_imported() -> None:
+    code = (
+        "import sys; from bnlint.registry import load\n"
+        "print([rule.code for rule in load(lambda code, group, frameworks: code == 'BN204')])\n"
+        "print([name for name in sys.modules if name.startswith('bnlint.rules.')])"
+    )
+    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert output == "['BN204']\n['bnlint.rules.bn204_phase_passed_positionally']\n"
 
 
 def test_rules_of_another_distribution(offer: Offer, capsys: Any) -> None:

@@ -219,3 +219,39 @@ def test_star_imports_of_a_shared_module(tmp_path: Path, monkeypatch: pytest.Mon
     train = TRAIN.format(module="model")
     seen = found(report(tmp_path, monkeypatch, {"a.py": train, "b.py": train, "model.py": model}, "."))
     assert seen == [("BN101", "a.py", 4), ("BN101", "b.py", 4)]
+
+
+REGISTRIES = {
+    "dictionary": ("KNOWN = {}\ndef add(f):\n  KNOWN[f.__name__] = f\n  return f", "common.KNOWN['build']"),
+    "list": ("KNOWN = []\ndef add(f):\n  KNOWN.append(f)\n  return f", "common.KNOWN[0]"),
+    "object": (
+        "class R:\n  def __init__(self): self.known = {}\n  def add(self, f):\n    self.known[f.__name__] = f\n    return f\n"
+        "R = R()\nadd = R.add",
+        "common.R.known['build']",
+    ),
+    "attribute of an object": (
+        "class R:\n  pass\nR = R()\ndef add(f):\n  setattr(R, f.__name__, f)\n  return f", "common.R.build",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("common", "read"), REGISTRIES.values(), ids=REGISTRIES)
+def test_what_modules_register_is_there_in_every_program(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, common: str, read: str
+) -> None:
+    model = MODEL.replace("def build", "import common\n@common.add\ndef build")
+    train = TRAIN.format(module="model").replace("import build", "import tf\nimport common")
+    train = train.replace("build(x)", f"{read}(x)")
+    other = "import common\n@common.add\ndef other(x): return x\n"
+    files = {"common.py": common, "model.py": model, "other.py": other}
+    alone = found(report(tmp_path, monkeypatch, {**files, "b.py": train}, "b.py"))
+    assert alone == [("BN101", "b.py", 5)]
+    both = {
+        **files,
+        "a.py": train.replace("import common", "import common, other"),
+        "b.py": train,
+        "c.py": train,
+    }
+    assert found(report(tmp_path, monkeypatch, both, ".")) == [
+        ("BN101", name, 5) for name in ("a.py", "b.py", "c.py")
+    ]

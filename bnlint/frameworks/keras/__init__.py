@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
-WORDS = (b"keras", b"Tape", b"tf.function", b"Module", b"Strategy", b"optimizers", b"saved_model", b"TFLite")
-"""A project in whose files none of these stands has nothing of it."""
+WORDS = (
+    (b"keras", b"tensorflow"),
+    (b"keras", b"Tape", b"tf.function", b"Module", b"Strategy", b"optimizers", b"saved_model", b"TFLite"),
+)
 
 
 def __getattr__(name: str) -> Any:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-WORDS = (b"torch", b"timm")
-"""A project in whose files none of these stands has nothing of it."""
+WORDS = ((b"torch", b"timm"),)
 
 
 def __getattr__(name: str) -> Any:

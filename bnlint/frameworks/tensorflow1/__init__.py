@@ -23,6 +23,8 @@ from bnlint.frameworks.tensorflow1 import (
 from bnlint.interpreter.machine import Machine
 from bnlint.interpreter.values import ApiRef, Call, Instance, Method
 
+WORDS = ((b"tensorflow", b"tf_slim", b"tflearn", b"tensorlayer"),)
+
 _PARTS = (control, graph, operations, scopes, variables)
 """What fills the table: these parts do so when they are imported."""
 
