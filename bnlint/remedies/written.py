@@ -23,21 +23,27 @@ class Source:
     def __init__(self, tree: ast.AST, locate: Callable[[ast.AST], Location]) -> None:
         self.tree = tree
         self.locate = locate
-        self._parents: dict[ast.AST, ast.AST] = {}
-        self._nodes: dict[tuple[Location, int | None], list[ast.AST]] = {}
-        for node in walk(tree):
-            for child in ast.iter_child_nodes(node):
-                self._parents[child] = node
-            if hasattr(node, "lineno"):
-                location = locate(node)
-                self._nodes.setdefault((location, location.cell), []).append(node)
+        self._nodes = walk(tree)
+        self._placed: dict[type[ast.AST], dict[tuple[Location, int | None], ast.AST]] = {}
+        """The outermost node of a kind at each place, for the kinds that were asked for."""
 
     def at(self, location: Location | None, kind: type[_NodeT]) -> _NodeT | None:
         """The node of a kind that stands exactly at a place."""
         if location is None:
             return None
-        nodes = self._nodes.get((location, location.cell), ())
-        return next((node for node in nodes if isinstance(node, kind)), None)
+        placed = self._placed.get(kind)
+        if placed is None:
+            placed = self._placed[kind] = {}
+            for node in self._nodes:
+                if isinstance(node, kind) and hasattr(node, "lineno"):
+                    here = self.locate(node)
+                    placed.setdefault((here, here.cell), node)
+        found = placed.get((location, location.cell))
+        return found if isinstance(found, kind) else None
+
+    @functools.cached_property
+    def _parents(self) -> dict[ast.AST, ast.AST]:
+        return {child: node for node in self._nodes for child in ast.iter_child_nodes(node)}
 
     def outwards(self, node: ast.AST) -> Iterator[ast.AST]:
         """What a node stands in, innermost first."""

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from bnlint.source.python2 import normalise
 from bnlint.source.tokens import Line, Token, logical_lines
+from bnlint.walk import walk
 
 _MOST_LEFT_OUT = 40
 """A text with more broken statements than this is not worth the time."""
@@ -20,6 +21,8 @@ _DEEPEST = 200
 _LONG = 1000
 """Such a chain is looked for before parsing only if a physical line has more characters than this."""
 
+_PLACED = (ast.stmt, ast.expr, ast.arg, ast.keyword, ast.alias, ast.excepthandler)
+"""Nodes that have a place."""
 _CLAUSES = frozenset(("elif", "else", "except", "finally"))
 _EMPTY_BLOCK = re.compile(r"expected an indented block(?:.* on line (\d+))?")
 
@@ -53,7 +56,18 @@ def parse(text: str) -> ast.Module:
     """``ast.parse`` without its warnings about the user's escapes and comparisons."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return ast.parse(text)
+        return _compact(ast.parse(text))
+
+
+def _compact(tree: ast.Module) -> ast.Module:
+    """The same tree with each line number in memory once, not once for each node: a tenth of what it takes."""
+    numbers: dict[int, int] = {}
+    for node in walk(tree):
+        if isinstance(node, _PLACED):
+            node.lineno = numbers.setdefault(node.lineno, node.lineno)
+            if node.end_lineno is not None:
+                node.end_lineno = numbers.setdefault(node.end_lineno, node.end_lineno)
+    return tree
 
 
 def repair(text: str) -> Repaired:
