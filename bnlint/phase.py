@@ -11,6 +11,20 @@ import enum
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from bnlint.analyses.forwards import (
+    given_data,
+    in_test_function,
+    in_vain,
+    inside_a_model,
+    is_held_out,
+    learned_from,
+    named,
+    on_made_up_data,
+    own_frames,
+    results,
+    without_gradients,
+)
+from bnlint.analyses.runs import executions, norms_in, optimized, training_runs
 from bnlint.dataflow import (
     Choice,
     Const,
@@ -26,20 +40,6 @@ from bnlint.dataflow import (
 )
 from bnlint.eager import Derivative
 from bnlint.findings import Location
-from bnlint.forwards import (
-    given_data,
-    in_test_function,
-    in_vain,
-    inside_a_model,
-    is_held_out,
-    learned_from,
-    named,
-    on_made_up_data,
-    own_frames,
-    results,
-    without_gradients,
-)
-from bnlint.runs import executions, norms_in, optimized, training_runs
 from bnlint.trace import Declared, Feed, Forward, NormCall, NormLayer, Run, Save, Trace, TrainStep
 from bnlint.words import DELIBERATE, EVALUATING, PREDICTING, TRAINING, is_phase_name, words
 

@@ -72,10 +72,10 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from bnlint import remedies
+from bnlint.analyses.updates import Fate, Neglect, first_of_each_place, neglected, runs_of
 from bnlint.findings import Applicability, Finding, Fix, Group, Step
 from bnlint.rule import Rule
 from bnlint.trace import NormCall, Trace
-from bnlint.updates import Fate, Neglect, first_of_each_place, neglected, runs_of
 
 if TYPE_CHECKING:
     from bnlint.runtime.observed import Observed

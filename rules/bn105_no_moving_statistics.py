@@ -59,12 +59,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from bnlint.analyses.handmade import Handmade, handmade
+from bnlint.analyses.runs import executions, norms_reached
 from bnlint.dataflow import Op
 from bnlint.findings import Applicability, Finding, Fix, Group, Location, Step
-from bnlint.handmade import Handmade, handmade
 from bnlint.phase import Role, deliberate, role
 from bnlint.rule import Rule
-from bnlint.runs import executions, norms_reached
 from bnlint.trace import Run, Save, Trace
 
 if TYPE_CHECKING:

@@ -69,9 +69,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from bnlint import remedies
+from bnlint.analyses.handmade import Handmade, handmade, ingredients, trained_in, updates_run
 from bnlint.dataflow import Const, Node, Op, Unknown, Value
 from bnlint.findings import Applicability, Finding, Fix, Group, Location, Step
-from bnlint.handmade import Handmade, handmade, ingredients, trained_in, updates_run
 from bnlint.rule import Rule
 from bnlint.trace import Run, Trace
 

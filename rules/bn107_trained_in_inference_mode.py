@@ -92,7 +92,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from bnlint import remedies
-from bnlint.constants import (
+from bnlint.analyses.constants import (
     built_in,
     misdirected,
     passed,
@@ -102,13 +102,19 @@ from bnlint.constants import (
     trained_in_mode,
     untold,
 )
+from bnlint.analyses.forwards import told_by
+from bnlint.analyses.functional import (
+    asks_for_phase,
+    has_parameters,
+    is_function,
+    keeps_statistics,
+    moved_by_hand,
+)
+from bnlint.analyses.learning import lessons, switched_off_at_birth
+from bnlint.analyses.runs import training_runs
 from bnlint.dataflow import Const, Value
 from bnlint.findings import Applicability, Finding, Fix, Group, Location, SetKeyword, Step
-from bnlint.forwards import told_by
-from bnlint.functional import asks_for_phase, has_parameters, is_function, keeps_statistics, moved_by_hand
-from bnlint.learning import lessons, switched_off_at_birth
 from bnlint.rule import Rule
-from bnlint.runs import training_runs
 from bnlint.trace import Forward, ModeSwitch, NormCall, Origin, Run, Trace, TrainStep, Updates
 
 if TYPE_CHECKING:

@@ -68,6 +68,9 @@ import ast
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from bnlint.analyses.learning import PARAMETERS_OF
+from bnlint.analyses.modes import reached
+from bnlint.analyses.plain_statistics import Statistic, plain_statistics
 from bnlint.findings import (
     Applicability,
     Edit,
@@ -78,9 +81,6 @@ from bnlint.findings import (
     ReplaceExpression,
     Step,
 )
-from bnlint.learning import PARAMETERS_OF
-from bnlint.modes import reached
-from bnlint.plain_statistics import Statistic, plain_statistics
 from bnlint.remedies.written import source
 from bnlint.rule import Rule
 from bnlint.trace import NormCall, Trace, Unregistered

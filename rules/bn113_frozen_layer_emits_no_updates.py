@@ -55,12 +55,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from bnlint.analyses.runs import executions
+from bnlint.analyses.updates import runs_of, updates_of
 from bnlint.dataflow import World
 from bnlint.findings import Applicability, Finding, Fix, Group, Step
 from bnlint.rule import Rule
-from bnlint.runs import executions
 from bnlint.trace import NormCall, NormLayer, Run, Save, Trace, TrainStep, Updates
-from bnlint.updates import runs_of, updates_of
 
 if TYPE_CHECKING:
     from bnlint.runtime.observed import Observed

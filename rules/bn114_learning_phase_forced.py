@@ -59,13 +59,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from bnlint.analyses.runs import norms_in
+from bnlint.analyses.updates import runs_of, trained_in_any_phase
 from bnlint.dataflow import Const, World
 from bnlint.findings import Applicability, Finding, Fix, Group, Location, Step
 from bnlint.phase import deliberate, evaluations
 from bnlint.rule import Rule
-from bnlint.runs import norms_in
 from bnlint.trace import ModeSwitch, NormCall, Origin, Save, Trace, TrainStep
-from bnlint.updates import runs_of, trained_in_any_phase
 
 if TYPE_CHECKING:
     from bnlint.runtime.observed import Observed

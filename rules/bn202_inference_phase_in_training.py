@@ -56,7 +56,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from bnlint import remedies
-from bnlint.constants import (
+from bnlint.analyses.constants import (
     Passed,
     built_in,
     misdirected,
@@ -66,11 +66,11 @@ from bnlint.constants import (
     trained_by,
     trained_in_mode,
 )
+from bnlint.analyses.runs import training_runs
 from bnlint.dataflow import Const
 from bnlint.findings import Applicability, Edit, Finding, Fix, Group, Location, Step
 from bnlint.phase import evaluations, switched
 from bnlint.rule import Rule
-from bnlint.runs import training_runs
 from bnlint.trace import Feed, NormCall, Run, Trace, TrainStep
 
 if TYPE_CHECKING:

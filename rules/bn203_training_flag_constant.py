@@ -77,20 +77,20 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from bnlint import remedies
-from bnlint.constants import built_in, misdirected, passed, untold
-from bnlint.dataflow import Const, Frame
-from bnlint.findings import Applicability, Finding, Fix, Group, Location, Step
-from bnlint.functional import (
+from bnlint.analyses.constants import built_in, misdirected, passed, untold
+from bnlint.analyses.functional import (
     always_in_training,
     asks_for_phase,
     is_function,
     keeps_statistics,
     written_at_call,
 )
-from bnlint.ignored import decides, functions, ignored
+from bnlint.analyses.ignored import decides, functions, ignored
+from bnlint.analyses.runs import norms_reached, optimized, training_runs
+from bnlint.dataflow import Const, Frame
+from bnlint.findings import Applicability, Finding, Fix, Group, Location, Step
 from bnlint.phase import Verdict, evaluations, meant
 from bnlint.rule import Rule
-from bnlint.runs import norms_reached, optimized, training_runs
 from bnlint.trace import NormCall, Origin, Run, Trace
 
 if TYPE_CHECKING:

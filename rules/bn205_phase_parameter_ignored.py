@@ -60,7 +60,10 @@ import ast
 from collections.abc import Iterator
 
 from bnlint import remedies
-from bnlint.constants import carriers, invocation
+from bnlint.analyses.constants import carriers, invocation
+from bnlint.analyses.functional import always_in_training, is_function, keeps_statistics
+from bnlint.analyses.handmade import Handmade, handmade
+from bnlint.analyses.ignored import Definition, decides, functions, ignored, overwritten, reads
 from bnlint.dataflow import Const, Frame
 from bnlint.findings import (
     Applicability,
@@ -73,9 +76,6 @@ from bnlint.findings import (
     SetKeyword,
     Step,
 )
-from bnlint.functional import always_in_training, is_function, keeps_statistics
-from bnlint.handmade import Handmade, handmade
-from bnlint.ignored import Definition, decides, functions, ignored, overwritten, reads
 from bnlint.remedies.written import bound, source
 from bnlint.rule import Rule
 from bnlint.trace import NormCall, Trace

@@ -67,12 +67,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from bnlint import remedies
+from bnlint.analyses.modes import held_in_training, idle_switch, in_either_mode, is_registered, switches, to
+from bnlint.analyses.sampling import sampling_switch
 from bnlint.dataflow import Const, Value
 from bnlint.findings import Applicability, Finding, Group, Location, Step
-from bnlint.modes import held_in_training, idle_switch, in_either_mode, is_registered, switches, to
 from bnlint.phase import Verdict, evaluations, meant
 from bnlint.rule import Rule
-from bnlint.sampling import sampling_switch
 from bnlint.trace import Forward, NormCall, Origin, Run, Trace, Updates
 
 if TYPE_CHECKING:

@@ -62,12 +62,12 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from bnlint import remedies
+from bnlint.analyses.forwards import results
+from bnlint.analyses.modes import idle_switch, switches, to
+from bnlint.analyses.runs import executions, training_runs
 from bnlint.dataflow import Choice, Const, Node, Unknown, Value
 from bnlint.findings import Applicability, Finding, Group, Location, Step
-from bnlint.forwards import results
-from bnlint.modes import idle_switch, switches, to
 from bnlint.rule import Rule
-from bnlint.runs import executions, training_runs
 from bnlint.trace import Forward, ModeSwitch, NormCall, Origin, Trace, TrainStep
 
 if TYPE_CHECKING:

@@ -62,6 +62,7 @@ import ast
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from bnlint.analyses.modes import held_in_training, idle_switch, norm_modules
 from bnlint.findings import (
     Applicability,
     Edit,
@@ -74,7 +75,6 @@ from bnlint.findings import (
     ReplaceExpression,
     Step,
 )
-from bnlint.modes import held_in_training, idle_switch, norm_modules
 from bnlint.phase import evaluations, meant
 from bnlint.remedies.written import source
 from bnlint.rule import Rule

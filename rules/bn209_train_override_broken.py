@@ -67,9 +67,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from bnlint.analyses.modes import norm_modules, not_passed_on
 from bnlint.dataflow import Const
 from bnlint.findings import Applicability, Finding, Fix, Group, InsertStatement, Location, Step
-from bnlint.modes import norm_modules, not_passed_on
 from bnlint.remedies.written import parameters
 from bnlint.rule import Rule
 from bnlint.trace import NormLayer, OwnSwitch, Trace

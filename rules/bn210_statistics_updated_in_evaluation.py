@@ -66,12 +66,12 @@ import ast
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from bnlint.analyses.handmade import Handmade, handmade, ingredients
+from bnlint.analyses.runs import executions
 from bnlint.dataflow import Execution, Node, Op, Value, World
 from bnlint.findings import Applicability, Finding, Fix, Group, Location, MoveStatement, Step
-from bnlint.handmade import Handmade, handmade, ingredients
 from bnlint.remedies.written import Function, Source, bound, source
 from bnlint.rule import Rule
-from bnlint.runs import executions
 from bnlint.trace import NormCall, Run, Trace
 
 if TYPE_CHECKING:

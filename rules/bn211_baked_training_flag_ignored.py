@@ -69,11 +69,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from bnlint.constants import steps_of, trained_by
+from bnlint.analyses.constants import steps_of, trained_by
+from bnlint.analyses.runs import executions, norms_in, training_runs
 from bnlint.dataflow import Const, Op
 from bnlint.findings import Applicability, Finding, Fix, Group, Location, Step
 from bnlint.rule import Rule
-from bnlint.runs import executions, norms_in, training_runs
 from bnlint.trace import Declared, NormCall, Overruled, Run, Trace, Updates
 
 if TYPE_CHECKING:

@@ -63,6 +63,8 @@ import ast
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from bnlint.analyses.runs import executions
+from bnlint.analyses.sampling import sampling_switch
 from bnlint.findings import (
     Applicability,
     Finding,
@@ -75,8 +77,6 @@ from bnlint.findings import (
 )
 from bnlint.remedies.written import bound, is_plain, source
 from bnlint.rule import Rule
-from bnlint.runs import executions
-from bnlint.sampling import sampling_switch
 from bnlint.trace import Forward, ModeSwitch, Trace
 
 if TYPE_CHECKING:

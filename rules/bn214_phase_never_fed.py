@@ -61,14 +61,14 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from bnlint import remedies
-from bnlint.constants import built_in, misdirected, untold
+from bnlint.analyses.constants import built_in, misdirected, untold
+from bnlint.analyses.handmade import ingredients
+from bnlint.analyses.runs import executions, norms_reached, training_runs
 from bnlint.dataflow import Choice, Const, Node, Op, Unknown, Value, World, sources
 from bnlint.findings import AddItem, Applicability, Edit, Finding, Fix, Group, Location, Step
-from bnlint.handmade import ingredients
 from bnlint.phase import Role, evaluations, role
 from bnlint.remedies.written import Source, is_plain, keyword, source
 from bnlint.rule import Rule
-from bnlint.runs import executions, norms_reached, training_runs
 from bnlint.trace import NormCall, Run, Trace, Updates
 from bnlint.words import is_phase_name
 

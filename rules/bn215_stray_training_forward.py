@@ -59,11 +59,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from bnlint.analyses.forwards import in_test_function, inside_a_model, learned_from, on_made_up_data
+from bnlint.analyses.runs import executions
 from bnlint.findings import Applicability, Finding, Fix, Group, Location, Step
-from bnlint.forwards import in_test_function, inside_a_model, learned_from, on_made_up_data
 from bnlint.phase import in_unit_test, meant
 from bnlint.rule import Rule
-from bnlint.runs import executions
 from bnlint.trace import Copy, Forward, NormCall, Origin, Run, Save, Trace, Updates
 
 if TYPE_CHECKING:

@@ -59,11 +59,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from bnlint.analyses.paths import Segment, enclosing_if, identity, parting, segment_before
+from bnlint.analyses.runs import executions, runs_training, training_runs
 from bnlint.dataflow import Choice, Node, Op, Value, World
 from bnlint.findings import Applicability, Finding, Fix, Group, Location, Step
-from bnlint.paths import Segment, enclosing_if, identity, parting, segment_before
 from bnlint.rule import Rule
-from bnlint.runs import executions, runs_training, training_runs
 from bnlint.trace import NormCall, Run, Save, Trace, TrainStep
 from bnlint.words import training_outcome
 

@@ -63,11 +63,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
+from bnlint.analyses.paths import parting, segment_behind
+from bnlint.analyses.runs import executions, runs_training, training_runs
 from bnlint.dataflow import Node, Op, World
 from bnlint.findings import Applicability, Finding, Fix, Group, Location, SetKeyword, Step
-from bnlint.paths import parting, segment_behind
 from bnlint.rule import Rule
-from bnlint.runs import executions, runs_training, training_runs
 from bnlint.trace import NormCall, Run, Save, Trace, TrainStep, Updates
 
 if TYPE_CHECKING:

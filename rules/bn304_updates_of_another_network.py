@@ -58,12 +58,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from bnlint.analyses.runs import executions, runs_training
+from bnlint.analyses.updates import always_batch, changes, runs_of
 from bnlint.dataflow import Op, World, execution
 from bnlint.findings import Applicability, Finding, Fix, Group, Step
 from bnlint.rule import Rule
-from bnlint.runs import executions, runs_training
 from bnlint.trace import CollectUpdates, NormCall, Trace, TrainStep
-from bnlint.updates import always_batch, changes, runs_of
 
 if TYPE_CHECKING:
     from bnlint.runtime.observed import Observed

@@ -72,13 +72,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from bnlint.analyses.forwards import apart_from_learning
+from bnlint.analyses.freezing import in_order, in_training, last_freeze, puts_norms_into_evaluation_mode
+from bnlint.analyses.modes import switches, to, trained_in_training_mode
+from bnlint.analyses.runs import training_runs
 from bnlint.dataflow import Const
 from bnlint.findings import Applicability, Finding, Fix, Group, Location, Step
-from bnlint.forwards import apart_from_learning
-from bnlint.freezing import in_order, in_training, last_freeze, puts_norms_into_evaluation_mode
-from bnlint.modes import switches, to, trained_in_training_mode
 from bnlint.rule import Rule
-from bnlint.runs import training_runs
 from bnlint.trace import (
     Copy,
     Forward,

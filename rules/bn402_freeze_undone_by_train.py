@@ -61,10 +61,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from bnlint.analyses.freezing import in_order, last_freeze
+from bnlint.analyses.modes import switches, to, trained_in_training_mode
 from bnlint.dataflow import Const
 from bnlint.findings import Applicability, Finding, Fix, Group, Location, Step
-from bnlint.freezing import in_order, last_freeze
-from bnlint.modes import switches, to, trained_in_training_mode
 from bnlint.rule import Rule
 from bnlint.trace import Event, Forward, ModeSwitch, NormCall, Trace, TrainStep
 

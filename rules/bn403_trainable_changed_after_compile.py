@@ -67,8 +67,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from bnlint.findings import Applicability, Finding, Fix, Group, Location, Step
-from bnlint.freezing import (
+from bnlint.analyses.freezing import (
     Noted,
     frozen,
     in_order,
@@ -78,6 +77,7 @@ from bnlint.freezing import (
     shared_since,
     trained_by_trainer,
 )  # fmt: skip
+from bnlint.findings import Applicability, Finding, Fix, Group, Location, Step
 from bnlint.rule import Rule
 from bnlint.trace import Compile, Freeze, NormCall, Run, Trace
 

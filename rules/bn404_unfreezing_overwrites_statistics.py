@@ -70,10 +70,10 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from bnlint import remedies
+from bnlint.analyses.freezing import compiled, frozen, in_order, in_training, last_freeze
+from bnlint.analyses.runs import training_runs
 from bnlint.findings import Applicability, Edit, Finding, Fix, Group, Location, Step
-from bnlint.freezing import compiled, frozen, in_order, in_training, last_freeze
 from bnlint.rule import Rule
-from bnlint.runs import training_runs
 from bnlint.trace import Declared, Freeze, NormCall, NormLayer, Overruled, Run, Trace
 
 if TYPE_CHECKING:

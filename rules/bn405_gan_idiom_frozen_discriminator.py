@@ -67,8 +67,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from bnlint.findings import Applicability, Finding, Fix, Group, Location, Step
-from bnlint.freezing import (
+from bnlint.analyses.freezing import (
     frozen,
     in_order,
     in_training,
@@ -77,6 +76,7 @@ from bnlint.freezing import (
     shared_since,
     trained_by_trainer,
 )  # fmt: skip
+from bnlint.findings import Applicability, Finding, Fix, Group, Location, Step
 from bnlint.rule import Rule
 from bnlint.trace import Compile, Freeze, NormCall, Run, Trace
 

@@ -65,12 +65,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from bnlint.analyses.forwards import on_made_up_data
+from bnlint.analyses.uses import Use, copied_layers, copies_into, uses
 from bnlint.findings import Applicability, Edit, Finding, Fix, Group, InsertStatement, Location, Step
-from bnlint.forwards import on_made_up_data
 from bnlint.remedies.written import Source, bound, source
 from bnlint.rule import Rule
 from bnlint.trace import Copy, NormLayer, Trace
-from bnlint.uses import Use, copied_layers, copies_into, uses
 
 if TYPE_CHECKING:
     from bnlint.runtime.lives import Life, Seen

@@ -60,11 +60,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from bnlint.analyses.forwards import on_made_up_data
+from bnlint.analyses.uses import Use, copies_into, uses
 from bnlint.findings import Applicability, Finding, Fix, Group, Location, Step
-from bnlint.forwards import on_made_up_data
 from bnlint.rule import Rule
 from bnlint.trace import Event, NormLayer, Reset, Save, Trace
-from bnlint.uses import Use, copies_into, uses
 
 if TYPE_CHECKING:
     from bnlint.runtime.observed import Observed

@@ -67,6 +67,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from bnlint.analyses.layout import Layout, axis_parameter, layout, normalised_axis
+from bnlint.analyses.sequences import Sequences, sequences
 from bnlint.dataflow import Const
 from bnlint.findings import (
     Applicability,
@@ -79,9 +81,7 @@ from bnlint.findings import (
     SetKeyword,
     Step,
 )
-from bnlint.layout import Layout, axis_parameter, layout, normalised_axis
 from bnlint.rule import Rule
-from bnlint.sequences import Sequences, sequences
 from bnlint.trace import Argument, NormCall, Trace
 
 if TYPE_CHECKING:

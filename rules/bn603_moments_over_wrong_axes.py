@@ -55,9 +55,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from bnlint.analyses.handmade import Handmade, handmade
 from bnlint.dataflow import Choice, Node, Op, Value
 from bnlint.findings import Applicability, Finding, Fix, Group, Location, Step
-from bnlint.handmade import Handmade, handmade
 from bnlint.rule import Rule
 from bnlint.trace import Trace
 

@@ -58,6 +58,7 @@ import ast
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from bnlint.analyses.handmade import ingredients
 from bnlint.dataflow import Choice, Const, Node, Op, Unknown, Value
 from bnlint.findings import (
     Applicability,
@@ -70,7 +71,6 @@ from bnlint.findings import (
     ReplaceExpression,
     Step,
 )
-from bnlint.handmade import ingredients
 from bnlint.remedies.written import is_plain, source
 from bnlint.rule import Rule
 from bnlint.trace import NormCall, Trace, Updates

@@ -60,10 +60,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from bnlint.analyses.runs import optimized
 from bnlint.dataflow import Const, Value, World
 from bnlint.findings import Applicability, Finding, Fix, Group, Location, Step
 from bnlint.rule import Rule
-from bnlint.runs import optimized
 from bnlint.trace import NormCall, Trace, Updates
 
 if TYPE_CHECKING:

@@ -76,9 +76,9 @@ import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from bnlint.analyses.handmade import ingredients, keeps
 from bnlint.dataflow import Node, Op, World
 from bnlint.findings import Applicability, Finding, Fix, Group, Location, SetKeyword, Step
-from bnlint.handmade import ingredients, keeps
 from bnlint.remedies.written import Source, parameters, source
 from bnlint.rule import Rule
 from bnlint.trace import Trace

@@ -60,10 +60,10 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
+from bnlint.analyses.runs import optimized
 from bnlint.eager import Replicate, Synchronise
 from bnlint.findings import Applicability, Finding, Fix, Group, Location, Step
 from bnlint.rule import Rule
-from bnlint.runs import optimized
 from bnlint.trace import NormLayer, Trace
 
 _START = ("init_process_group", "init_distributed_mode", "Accelerator", "horovod", "hvd")

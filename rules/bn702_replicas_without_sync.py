@@ -65,13 +65,13 @@ import ast
 import re
 from collections.abc import Iterator
 
-from bnlint.batches import batch_size
+from bnlint.analyses.batches import batch_size
+from bnlint.analyses.runs import executions, optimized, training_runs
 from bnlint.dataflow import World
 from bnlint.eager import Replicate
 from bnlint.findings import Applicability, Edit, Finding, Fix, Group, SetKeyword, Step
 from bnlint.remedies.written import source
 from bnlint.rule import Rule
-from bnlint.runs import executions, optimized, training_runs
 from bnlint.trace import NormCall, NormLayer, Run, Trace, Updates
 
 _SYNCHRONISED_SINCE = (2, 12)

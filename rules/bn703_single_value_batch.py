@@ -56,12 +56,12 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from bnlint.batches import batches_of, regrouped
+from bnlint.analyses.batches import batches_of, regrouped
+from bnlint.analyses.runs import optimized
 from bnlint.dataflow import Const, World
 from bnlint.eager import Batches
 from bnlint.findings import Finding, Group, Location, Step
 from bnlint.rule import Rule
-from bnlint.runs import optimized
 from bnlint.trace import NormCall, Trace
 
 if TYPE_CHECKING:

@@ -56,10 +56,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from bnlint.analyses.forwards import results
 from bnlint.dataflow import Choice, Node, Unknown, Value, World, sources
 from bnlint.eager import Derivative
 from bnlint.findings import Applicability, Finding, Fix, Group, Location, Step
-from bnlint.forwards import results
 from bnlint.rule import Rule
 from bnlint.trace import Forward, NormCall, Trace, TrainStep
 

@@ -57,7 +57,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from bnlint.batches import batch_size
+from bnlint.analyses.batches import batch_size
 from bnlint.dataflow import Const, Node, Op, Value, World, sources
 from bnlint.eager import Applied, Batches
 from bnlint.findings import Finding, Group, Location, Step

@@ -55,7 +55,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bnlint.consumers import consumers
+from bnlint.analyses.consumers import consumers
+from bnlint.analyses.layout import layout, normalised_axis
 from bnlint.dataflow import Const, Node, Op, Value
 from bnlint.findings import (
     Applicability,
@@ -67,7 +68,6 @@ from bnlint.findings import (
     SetKeyword,
     Step,
 )
-from bnlint.layout import layout, normalised_axis
 from bnlint.rule import Rule
 from bnlint.trace import Made, NormCall, Save, Trace, TrainStep
 

@@ -80,10 +80,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from bnlint.analyses.layout import normalised_axis
+from bnlint.analyses.padding import padding
 from bnlint.dataflow import Const, Node, Op, Value, sources
 from bnlint.findings import Applicability, Finding, Fix, Group, Location, Step
-from bnlint.layout import normalised_axis
-from bnlint.padding import padding
 from bnlint.rule import Rule
 from bnlint.trace import Made, NormCall, Trace
 

@@ -6,9 +6,10 @@ import functools
 from collections.abc import Iterator
 
 from bnlint import phase
+from bnlint.analyses.runs import executions
+from bnlint.analyses.updates import Fate, fate, runs_of, trained
 from bnlint.dataflow import Const, Op, Unknown
 from bnlint.explain.describe import described, place
-from bnlint.runs import executions
 from bnlint.trace import (
     CollectUpdates,
     Event,
@@ -24,7 +25,6 @@ from bnlint.trace import (
     TrainStep,
     Updates,
 )
-from bnlint.updates import Fate, fate, runs_of, trained
 
 _ORIGINS = {
     Origin.ARGUMENT: "given at the call",

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
+from bnlint.analyses.updates import Neglect, changes
 from bnlint.dataflow import Frame, World, execution
 from bnlint.findings import (
     Applicability,
@@ -25,7 +26,6 @@ from bnlint.findings import (
 from bnlint.remedies.steps import Step, block_of, in_graph_loop, index_in, mentions, name_of, step_of, within
 from bnlint.remedies.written import Source, is_plain, keyword, parameters, source
 from bnlint.trace import CollectUpdates, NormCall, Trace, TrainStep
-from bnlint.updates import Neglect, changes
 
 UPDATE_OPS = "{tf}.get_collection({tf}.GraphKeys.UPDATE_OPS)"
 """The collected updates, as they are written."""

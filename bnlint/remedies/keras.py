@@ -6,6 +6,7 @@ import ast
 from dataclasses import dataclass
 from itertools import chain, count
 
+from bnlint.analyses.updates import Neglect, first_of_each_place, runs_of
 from bnlint.dataflow import Named, World
 from bnlint.findings import (
     Applicability,
@@ -21,7 +22,6 @@ from bnlint.remedies.names import lists_of, updates_in, visible
 from bnlint.remedies.steps import Step, in_graph_loop, name_of, step_of, within
 from bnlint.remedies.written import Source, is_plain, source
 from bnlint.trace import CollectUpdates, NormCall, Trace
-from bnlint.updates import Neglect, first_of_each_place, runs_of
 
 _ADD = "for update in {norm}.updates:\n    {{tf}}.add_to_collection({{tf}}.GraphKeys.UPDATE_OPS, update)"
 

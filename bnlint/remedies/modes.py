@@ -5,8 +5,8 @@ from __future__ import annotations
 import ast
 from dataclasses import dataclass
 
+from bnlint.analyses.forwards import learned_from
 from bnlint.findings import Applicability, Edit, Fix, InsertStatement, Location, ReplaceExpression
-from bnlint.forwards import learned_from
 from bnlint.remedies.written import Source, bound, is_plain, source
 from bnlint.trace import Event, Forward, ModeSwitch, NormCall, Trace, TrainStep
 

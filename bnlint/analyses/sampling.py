@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import ast
 
+from bnlint.analyses.forwards import (
+    in_test_function,
+    in_vain,
+    learned_from,
+    on_made_up_data,
+    without_gradients,
+)
 from bnlint.dataflow import Const
-from bnlint.forwards import in_test_function, in_vain, learned_from, on_made_up_data, without_gradients
 from bnlint.remedies.written import source
 from bnlint.trace import Forward, ModeSwitch, NormCall, Origin, Run, Trace, Updates
 from bnlint.words import DROPOUT, words

@@ -6,9 +6,9 @@ import ast
 import re
 from collections.abc import Iterator
 
+from bnlint.analyses.runs import executions, training_runs
 from bnlint.dataflow import Const, Frame, Node, Unknown, Value, sources
 from bnlint.findings import Location
-from bnlint.runs import executions, training_runs
 from bnlint.trace import Forward, NormCall, Origin, Run, Trace
 
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from bnlint.analyses.runs import executions, training_runs
 from bnlint.dataflow import Choice, Const, Node, Op, Unknown, Value, World, execution
-from bnlint.runs import executions, training_runs
 from bnlint.trace import NormCall, Run, Trace, Updates
 
 _BOUNDARY = frozenset({Op.MOMENTS, Op.VARIABLE, Op.AVERAGE, Op.NORM, Op.WEIGHTED, Op.PLACEHOLDER})

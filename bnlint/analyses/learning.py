@@ -6,10 +6,10 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
+from bnlint.analyses.forwards import results
+from bnlint.analyses.runs import executions, training_runs
 from bnlint.dataflow import Const, Node, Value, sources
-from bnlint.forwards import results
 from bnlint.remedies.written import source
-from bnlint.runs import executions, training_runs
 from bnlint.trace import Forward, Freeze, ModeSwitch, Origin, Run, Trace, TrainStep
 
 PARAMETERS_OF = "parameters of"

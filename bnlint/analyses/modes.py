@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from bnlint.analyses.forwards import learned_from
 from bnlint.dataflow import Const, Value
-from bnlint.forwards import learned_from
 from bnlint.trace import (
     Event,
     Forward,

@@ -10,10 +10,10 @@ import enum
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from bnlint.analyses.runs import executions
 from bnlint.dataflow import Const, Node, Op, Unknown, World, execution
 from bnlint.findings import Location
 from bnlint.phase import deliberate
-from bnlint.runs import executions
 from bnlint.trace import CollectUpdates, NormCall, NormLayer, Origin, Run, Trace, TrainStep, Updates
 from bnlint.words import META_LEARNING
 

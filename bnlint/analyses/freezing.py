@@ -10,8 +10,8 @@ import ast
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from bnlint.analyses.runs import executions, training_runs
 from bnlint.dataflow import Frame, Op, Value, World
-from bnlint.runs import executions, training_runs
 from bnlint.trace import Compile, Declared, Event, Freeze, NormCall, Run, Trace, Updates
 
 

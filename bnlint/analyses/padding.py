@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from bnlint.batches import batch_size
+from bnlint.analyses.batches import batch_size
 from bnlint.dataflow import Choice, Const, Node, Op, Unknown, Value, World, sources
 from bnlint.eager import Padded, Rearranged
 from bnlint.findings import Step

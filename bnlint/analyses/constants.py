@@ -10,14 +10,14 @@ import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from bnlint.analyses.forwards import told_by
+from bnlint.analyses.functional import is_function
+from bnlint.analyses.runs import executions, reached, training_runs
+from bnlint.analyses.updates import changes
 from bnlint.dataflow import Choice, Const, Frame, Node, Op, Unknown, Value, World, execution
 from bnlint.findings import Location
-from bnlint.forwards import told_by
-from bnlint.functional import is_function
 from bnlint.phase import misplaced_flag
-from bnlint.runs import executions, reached, training_runs
 from bnlint.trace import NormCall, Origin, Run, Save, Trace, TrainStep, Updates
-from bnlint.updates import changes
 from bnlint.words import is_phase_name
 
 _BUILT_IN = (Origin.ARGUMENT, Origin.SCOPE, Origin.DEFAULT)
