@@ -26,7 +26,7 @@ demo: $(VENV)/.base  ## install bnlint, check a small broken program and show ho
 	@$(BIN)/bnlint check --diff fixtures/demo; test $$? -eq 1
 
 test: $(VENV)/.test,runtime,pytorch  ## install what the tests need, frameworks included, and run them all, with coverage
-	$(BIN)/python -m pytest -n auto --cov --cov-report=term
+	$(BIN)/python -m pytest -n auto --dist worksteal --cov --cov-report=term
 
 test-static: $(VENV)/.test  ## the tests that execute no model; much faster, and without the frameworks
 	$(BIN)/python -m pytest -n auto --ignore tests/runtime --ignore tests/proof
