@@ -1,6 +1,6 @@
 """What things are called: the words of identifiers, and what they tell about a phase.
 
-Names are the weakest evidence. Only the module that weighs evidence, ``bnlint.phase``, decides by them.
+Names are the weakest evidence. Only the modules that weigh evidence, ``bnlint.phase`` above all, decide by them.
 """
 
 from __future__ import annotations
@@ -39,6 +39,12 @@ DELIBERATE = META_LEARNING | frozenset(
 
 DROPOUT = frozenset("mc mcdropout dropout montecarlo bayesian uncertainty uncertainties epistemic".split())
 """Signs that dropout is used to sample predictions."""
+
+OPPOSITES = (
+    (frozenset("source src".split()), frozenset("target tgt trg".split())),
+    (frozenset("synthetic synth syn simulated simulation".split()), frozenset(("real",))),
+)
+"""Words for domains that are told apart, as domain adaptation does."""
 
 
 @lru_cache(maxsize=4096)

@@ -65,9 +65,9 @@ from typing import TYPE_CHECKING
 
 from bnlint.analyses.constants import pretrained, steps_of, trained_by
 from bnlint.analyses.runs import training_runs
+from bnlint.analyses.written import parameters
 from bnlint.dataflow import Const, Frame
 from bnlint.findings import AddParameter, Applicability, Finding, Fix, Group, Location, Step
-from bnlint.remedies.written import parameters
 from bnlint.rule import Rule
 from bnlint.trace import NormCall, Origin, Run, Trace, TrainStep, Updates
 

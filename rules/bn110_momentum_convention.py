@@ -61,10 +61,10 @@ from typing import TYPE_CHECKING
 
 from bnlint.analyses.handmade import Handmade, handmade, keeps
 from bnlint.analyses.runs import executions, training_runs
+from bnlint.analyses.written import Source, is_plain, keyword, parameters, source
 from bnlint.dataflow import Const, Node, Value
 from bnlint.findings import Applicability, Finding, Fix, Group, Location, ReplaceExpression, Step
 from bnlint.phase import deliberate, in_unit_test
-from bnlint.remedies.written import Source, is_plain, keyword, parameters, source
 from bnlint.rule import Rule
 from bnlint.trace import NormCall, NormLayer, Run, Save, Trace
 

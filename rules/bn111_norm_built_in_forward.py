@@ -68,9 +68,9 @@ import ast
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from bnlint.analyses.written import Source, source
 from bnlint.dataflow import Const, Frame
 from bnlint.findings import Applicability, Finding, Fix, Group, Location, Step
-from bnlint.remedies.written import Source, source
 from bnlint.rule import Rule
 from bnlint.trace import ModeSwitch, NormCall, NormLayer, Trace
 

@@ -71,6 +71,7 @@ from typing import TYPE_CHECKING
 from bnlint.analyses.learning import PARAMETERS_OF
 from bnlint.analyses.modes import reached
 from bnlint.analyses.plain_statistics import Statistic, plain_statistics
+from bnlint.analyses.written import source
 from bnlint.findings import (
     Applicability,
     Edit,
@@ -81,7 +82,6 @@ from bnlint.findings import (
     ReplaceExpression,
     Step,
 )
-from bnlint.remedies.written import source
 from bnlint.rule import Rule
 from bnlint.trace import NormCall, Trace, Unregistered
 

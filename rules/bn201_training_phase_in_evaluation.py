@@ -66,10 +66,10 @@ from bnlint import remedies
 from bnlint.analyses.constants import built_in, passed
 from bnlint.analyses.forwards import default_of, told_by
 from bnlint.analyses.runs import norms_in, norms_reached, optimized, training_runs
+from bnlint.analyses.written import is_plain, source
 from bnlint.dataflow import Const
 from bnlint.findings import Applicability, Edit, Finding, Fix, Group, InsertStatement, Location, Step
 from bnlint.phase import Verdict, evaluations, meant, switched
-from bnlint.remedies.written import is_plain, source
 from bnlint.rule import Rule
 from bnlint.trace import Feed, Forward, NormCall, Run, Trace, Updates
 

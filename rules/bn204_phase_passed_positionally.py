@@ -57,10 +57,10 @@ import ast
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from bnlint.analyses.written import source
 from bnlint.dataflow import Const
 from bnlint.findings import Applicability, Edit, Finding, Fix, Group, Location, NameArgument, Step
 from bnlint.phase import misplaced_flag
-from bnlint.remedies.written import source
 from bnlint.rule import Rule
 from bnlint.trace import NormCall, Trace
 

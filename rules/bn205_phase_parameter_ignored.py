@@ -64,6 +64,7 @@ from bnlint.analyses.constants import carriers, invocation
 from bnlint.analyses.functional import always_in_training, is_function, keeps_statistics
 from bnlint.analyses.handmade import Handmade, handmade
 from bnlint.analyses.ignored import Definition, decides, functions, ignored, overwritten, reads
+from bnlint.analyses.written import bound, source
 from bnlint.dataflow import Const, Frame
 from bnlint.findings import (
     Applicability,
@@ -76,7 +77,6 @@ from bnlint.findings import (
     SetKeyword,
     Step,
 )
-from bnlint.remedies.written import bound, source
 from bnlint.rule import Rule
 from bnlint.trace import NormCall, Trace
 from bnlint.words import EVALUATING, is_phase_name, words

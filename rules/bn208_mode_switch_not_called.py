@@ -63,6 +63,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from bnlint.analyses.modes import held_in_training, idle_switch, norm_modules
+from bnlint.analyses.written import source
 from bnlint.findings import (
     Applicability,
     Edit,
@@ -76,7 +77,6 @@ from bnlint.findings import (
     Step,
 )
 from bnlint.phase import evaluations, meant
-from bnlint.remedies.written import source
 from bnlint.rule import Rule
 from bnlint.trace import IdleSwitch, NormLayer, Origin, Trace
 

@@ -68,9 +68,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from bnlint.analyses.modes import norm_modules, not_passed_on
+from bnlint.analyses.written import parameters
 from bnlint.dataflow import Const
 from bnlint.findings import Applicability, Finding, Fix, Group, InsertStatement, Location, Step
-from bnlint.remedies.written import parameters
 from bnlint.rule import Rule
 from bnlint.trace import NormLayer, OwnSwitch, Trace
 

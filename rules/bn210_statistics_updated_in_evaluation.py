@@ -68,9 +68,9 @@ from typing import TYPE_CHECKING
 
 from bnlint.analyses.handmade import Handmade, handmade, ingredients
 from bnlint.analyses.runs import executions
+from bnlint.analyses.written import Function, Source, bound, source
 from bnlint.dataflow import Execution, Node, Op, Value, World
 from bnlint.findings import Applicability, Finding, Fix, Group, Location, MoveStatement, Step
-from bnlint.remedies.written import Function, Source, bound, source
 from bnlint.rule import Rule
 from bnlint.trace import NormCall, Run, Trace
 

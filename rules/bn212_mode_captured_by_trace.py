@@ -59,9 +59,9 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
+from bnlint.analyses.written import keyword, source
 from bnlint.dataflow import Const, Frame
 from bnlint.findings import Applicability, Finding, Fix, Group, Location, Step
-from bnlint.remedies.written import keyword, source
 from bnlint.rule import Rule
 from bnlint.trace import NormCall, Trace, Traced
 

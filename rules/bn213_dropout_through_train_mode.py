@@ -65,6 +65,7 @@ from typing import TYPE_CHECKING
 
 from bnlint.analyses.runs import executions
 from bnlint.analyses.sampling import sampling_switch
+from bnlint.analyses.written import bound, is_plain, source
 from bnlint.findings import (
     Applicability,
     Finding,
@@ -75,7 +76,6 @@ from bnlint.findings import (
     ReplaceExpression,
     Step,
 )
-from bnlint.remedies.written import bound, is_plain, source
 from bnlint.rule import Rule
 from bnlint.trace import Forward, ModeSwitch, Trace
 

@@ -64,10 +64,10 @@ from bnlint import remedies
 from bnlint.analyses.constants import built_in, misdirected, untold
 from bnlint.analyses.handmade import ingredients
 from bnlint.analyses.runs import executions, norms_reached, training_runs
+from bnlint.analyses.written import Source, is_plain, keyword, source
 from bnlint.dataflow import Choice, Const, Node, Op, Unknown, Value, World, sources
 from bnlint.findings import AddItem, Applicability, Edit, Finding, Fix, Group, Location, Step
 from bnlint.phase import Role, evaluations, role
-from bnlint.remedies.written import Source, is_plain, keyword, source
 from bnlint.rule import Rule
 from bnlint.trace import NormCall, Run, Trace, Updates
 from bnlint.words import is_phase_name

@@ -71,10 +71,10 @@ from typing import TYPE_CHECKING
 
 from bnlint.analyses.updates import updates_of, updates_run
 from bnlint.analyses.uses import Use, uses
+from bnlint.analyses.written import Source, source
 from bnlint.dataflow import Const, Context, Node, Op
 from bnlint.findings import Applicability, Edit, Finding, Fix, Group, Location, ReplaceExpression, Step
 from bnlint.phase import evaluations
-from bnlint.remedies.written import Source, source
 from bnlint.rule import Rule
 from bnlint.trace import NormCall, NormLayer, Save, Saved, Trace, TrainStep, Updates
 

@@ -67,8 +67,8 @@ from typing import TYPE_CHECKING
 
 from bnlint.analyses.forwards import on_made_up_data
 from bnlint.analyses.uses import Use, copied_layers, copies_into, uses
+from bnlint.analyses.written import Source, bound, source
 from bnlint.findings import Applicability, Edit, Finding, Fix, Group, InsertStatement, Location, Step
-from bnlint.remedies.written import Source, bound, source
 from bnlint.rule import Rule
 from bnlint.trace import Copy, NormLayer, Trace
 

@@ -59,6 +59,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from bnlint.analyses.handmade import ingredients
+from bnlint.analyses.written import is_plain, source
 from bnlint.dataflow import Choice, Const, Node, Op, Unknown, Value
 from bnlint.findings import (
     Applicability,
@@ -71,7 +72,6 @@ from bnlint.findings import (
     ReplaceExpression,
     Step,
 )
-from bnlint.remedies.written import is_plain, source
 from bnlint.rule import Rule
 from bnlint.trace import NormCall, Trace, Updates
 from bnlint.words import words

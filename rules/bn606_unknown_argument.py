@@ -71,6 +71,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from bnlint.analyses.written import source
 from bnlint.dataflow import Const, Guard, Node, Op
 from bnlint.findings import (
     Applicability,
@@ -85,7 +86,6 @@ from bnlint.findings import (
     ReplaceExpression,
     Step,
 )
-from bnlint.remedies.written import source
 from bnlint.rule import Rule
 from bnlint.trace import Argument, Arguments, NormCall, Trace
 

@@ -77,9 +77,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from bnlint.analyses.handmade import ingredients, keeps
+from bnlint.analyses.written import Source, parameters, source
 from bnlint.dataflow import Node, Op, World
 from bnlint.findings import Applicability, Finding, Fix, Group, Location, SetKeyword, Step
-from bnlint.remedies.written import Source, parameters, source
 from bnlint.rule import Rule
 from bnlint.trace import Trace
 from bnlint.words import is_phase_name

@@ -67,10 +67,10 @@ from collections.abc import Iterator
 
 from bnlint.analyses.batches import batch_size
 from bnlint.analyses.runs import executions, optimized, training_runs
+from bnlint.analyses.written import source
 from bnlint.dataflow import World
 from bnlint.eager import Replicate
 from bnlint.findings import Applicability, Edit, Finding, Fix, Group, SetKeyword, Step
-from bnlint.remedies.written import source
 from bnlint.rule import Rule
 from bnlint.trace import NormCall, NormLayer, Run, Trace, Updates
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 
 from bnlint.analyses.runs import executions, training_runs
-from bnlint.dataflow import Const, Frame, Node, Unknown, Value, sources
+from bnlint.dataflow import Choice, Const, Frame, Node, Unknown, Value, sources
 from bnlint.findings import Location
 from bnlint.trace import Forward, NormCall, Origin, Run, Trace
 
@@ -52,13 +52,31 @@ def learned_from(forward: Forward, trace: Trace) -> bool:
 def results(forward: Forward) -> tuple[Value, ...]:
     """What a call of a model gave: one value or several, or what was computed in it on the way to them."""
     found: list[Value] = []
-    for value in getattr(forward.output, "items", (forward.output,)):
-        if isinstance(value, Unknown):
+    pending = [forward.output]
+    while pending:
+        value = pending.pop(0)
+        items = getattr(value, "items", None)
+        if items is not None:
+            pending.extend(items)
+        elif isinstance(value, Choice):
+            pending.extend(option for _, option in value.options)
+        elif isinstance(value, Unknown):
             inside = (node for node in sources((value,)) if isinstance(node, Node))
             found.extend(node for node in inside if node.order > forward.order)
         elif value is not None:
             found.append(value)
     return tuple(found)
+
+
+def called(call: NormCall) -> Location:
+    """Where the model itself calls the part that a layer is in; where the program calls the model, if that is all."""
+    site = call.site
+    outer = call.forward.context.frame if call.forward is not None else None
+    for frame in call.context.frame.outwards():
+        if frame is outer or frame.parent is outer:
+            return site
+        site = frame.site or site
+    return call.site
 
 
 def own_frames(run: Run, trace: Trace) -> Iterator[Frame]:

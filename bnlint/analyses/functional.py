@@ -5,9 +5,9 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
+from bnlint.analyses.written import source
 from bnlint.dataflow import Const, Value
 from bnlint.findings import Location
-from bnlint.remedies.written import source
 from bnlint.trace import NormCall, Origin, Trace, Updates
 from bnlint.words import is_phase_name, words
 

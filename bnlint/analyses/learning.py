@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 from bnlint.analyses.forwards import results
 from bnlint.analyses.runs import executions, training_runs
+from bnlint.analyses.written import source
 from bnlint.dataflow import Const, Node, Value, sources
-from bnlint.remedies.written import source
 from bnlint.trace import Forward, Freeze, ModeSwitch, Origin, Run, Trace, TrainStep
 
 PARAMETERS_OF = "parameters of"

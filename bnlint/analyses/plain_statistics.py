@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypeGuard
 
+from bnlint.analyses.written import Source, everything
 from bnlint.findings import Location
 from bnlint.interpreter.syntax import mentions
-from bnlint.remedies.written import Source, everything
 from bnlint.trace import Trace, has_word
 from bnlint.walk import walk
 

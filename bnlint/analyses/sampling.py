@@ -11,8 +11,8 @@ from bnlint.analyses.forwards import (
     on_made_up_data,
     without_gradients,
 )
+from bnlint.analyses.written import source
 from bnlint.dataflow import Const
-from bnlint.remedies.written import source
 from bnlint.trace import Forward, ModeSwitch, NormCall, Origin, Run, Trace, Updates
 from bnlint.words import DROPOUT, words
 

@@ -105,7 +105,11 @@ def _zip(machine: Machine, call: Call) -> Value:
     columns = [items_of(machine, argument) for argument in call.args]
     known = [items for items, more in columns if items]
     if not known:
-        return machine.unknown("zip", *call.values()) if call.values() else List()
+        if not call.args or call.open or not all(more for _, more in columns):
+            return machine.unknown("zip", *call.values()) if call.values() else List()
+        # What the rows are is not known, but which part of them is whose.
+        scope = machine.activation.scope
+        return List([Tuple(iterate(machine, each, None, scope).other() for each in call.args)], True)
     length = min(len(items) for items, more in columns if items or not more)
     rows = []
     for index in range(length):

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 
 from bnlint.analyses.handmade import Handmade, updates_run
 from bnlint.analyses.runs import executions
+from bnlint.analyses.written import Source, is_plain, source
 from bnlint.dataflow import World, execution
 from bnlint.findings import Applicability, Edit, Fix, ReplaceExpression, WrapStatement
 from bnlint.remedies.collection import UPDATE_OPS, rivals
 from bnlint.remedies.names import lists_of, visible
 from bnlint.remedies.steps import Step, in_graph_loop, name_of, step_of, within
-from bnlint.remedies.written import Source, is_plain, source
 from bnlint.trace import CollectUpdates, Run, Trace, TrainStep
 
 _SHOWN = "make the update a dependency of what the train step uses, inside the training branch"

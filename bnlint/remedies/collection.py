@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 
 from bnlint.analyses.updates import Neglect, changes
+from bnlint.analyses.written import Source, is_plain, keyword, parameters, source
 from bnlint.dataflow import Frame, World, execution
 from bnlint.findings import (
     Applicability,
@@ -24,7 +25,6 @@ from bnlint.findings import (
     WrapStatement,
 )
 from bnlint.remedies.steps import Step, block_of, in_graph_loop, index_in, mentions, name_of, step_of, within
-from bnlint.remedies.written import Source, is_plain, keyword, parameters, source
 from bnlint.trace import CollectUpdates, NormCall, Trace, TrainStep
 
 UPDATE_OPS = "{tf}.get_collection({tf}.GraphKeys.UPDATE_OPS)"

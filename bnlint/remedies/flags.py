@@ -6,9 +6,9 @@ import ast
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
+from bnlint.analyses.written import Source, is_plain, keyword, parameters, source
 from bnlint.dataflow import Const, Frame, Node, Op
 from bnlint.findings import AddItem, Edit, Location, ReplaceExpression, SetKeyword
-from bnlint.remedies.written import Source, is_plain, keyword, parameters, source
 from bnlint.trace import NormCall, Origin, Run, Trace
 from bnlint.words import is_phase_name
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import ast
 
+from bnlint.analyses.written import parameters
 from bnlint.dataflow import Const
 from bnlint.findings import Edit, RemoveArgument, ReplaceExpression, SetKeyword
-from bnlint.remedies.written import parameters
 from bnlint.trace import Forward, NormCall
 from bnlint.words import is_phase_name
 

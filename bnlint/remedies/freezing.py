@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import ast
 
+from bnlint.analyses.written import Source, bound, is_plain, source
 from bnlint.findings import Edit, InsertStatement, ReplaceExpression
-from bnlint.remedies.written import Source, bound, is_plain, source
 from bnlint.trace import Freeze, NormCall, Trace
 
 _KEPT = "for layer in {model}.layers:\n    if isinstance(layer, {norm}):\n        layer.trainable = False"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import chain, count
 
 from bnlint.analyses.updates import Neglect, first_of_each_place, runs_of
+from bnlint.analyses.written import Source, is_plain, source
 from bnlint.dataflow import Named, World
 from bnlint.findings import (
     Applicability,
@@ -20,7 +21,6 @@ from bnlint.findings import (
 from bnlint.remedies.collection import UPDATE_OPS, foreign
 from bnlint.remedies.names import lists_of, updates_in, visible
 from bnlint.remedies.steps import Step, in_graph_loop, name_of, step_of, within
-from bnlint.remedies.written import Source, is_plain, source
 from bnlint.trace import CollectUpdates, NormCall, Trace
 
 _ADD = "for update in {norm}.updates:\n    {{tf}}.add_to_collection({{tf}}.GraphKeys.UPDATE_OPS, update)"

@@ -6,8 +6,8 @@ import ast
 from dataclasses import dataclass
 
 from bnlint.analyses.forwards import learned_from
+from bnlint.analyses.written import Source, bound, is_plain, source
 from bnlint.findings import Applicability, Edit, Fix, InsertStatement, Location, ReplaceExpression
-from bnlint.remedies.written import Source, bound, is_plain, source
 from bnlint.trace import Event, Forward, ModeSwitch, NormCall, Trace, TrainStep
 
 _WAS = "was_training"

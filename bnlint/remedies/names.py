@@ -5,9 +5,9 @@ from __future__ import annotations
 import ast
 from collections.abc import Collection
 
+from bnlint.analyses.written import is_plain, parameters
 from bnlint.dataflow import Frame, Named, Node, Op
 from bnlint.remedies.steps import Step
-from bnlint.remedies.written import is_plain, parameters
 
 
 def visible(step: Step) -> list[Named]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
+from bnlint.analyses.written import Source
 from bnlint.dataflow import Choice, Named, Node, Op
 from bnlint.findings import Edit
 from bnlint.remedies.flags import Phase, flags, mode_phase, placeholder_phase, told
 from bnlint.remedies.names import bindings
-from bnlint.remedies.written import Source
 from bnlint.trace import NormCall, Run, Trace
 from bnlint.words import is_phase_name
 

@@ -6,9 +6,9 @@ import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from bnlint.analyses.written import Source, source
 from bnlint.dataflow import Context, Frame
 from bnlint.findings import Location
-from bnlint.remedies.written import Source, source
 from bnlint.trace import Trace, TrainStep
 
 _LOOPS = frozenset(

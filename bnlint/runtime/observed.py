@@ -189,6 +189,13 @@ class Passage:
     apart: float = 0.0
     """Where the layer had been applied before in the same forward pass, to the output of other layers or to what this
     input was computed from: the largest difference between the means of a channel, in standard deviations."""
+    mixed: float = 0.0
+    """Where the layer was applied in one training step to examples of two sets of data, in separate calls: how far the
+    means of a channel are apart over all such steps, in standard deviations, less what may be chance."""
+    mixed_with: Location | None = None
+    """With ``mixed``: the line of the first of the two calls."""
+    mixed_at: Location | None = None
+    """The line of the second."""
     recomputed: bool = False
     """Whether the layer ran again for the backward pass, as activation checkpointing has it: ``updates`` has both."""
     checkpoint: Location | None = None

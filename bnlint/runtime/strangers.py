@@ -96,6 +96,23 @@ def shared(observed: Observed) -> Iterator[tuple[Life, Seen, Seen]]:
                 break
 
 
+def mixed(observed: Observed) -> Iterator[tuple[Life, Seen]]:
+    """The layers that training applied to the examples of two sets of data in one step, each set by itself; one for
+    each line where the second one comes in."""
+    seen: set[Location | None] = set()
+    for life in lives(observed):
+        if not life.layer.has_statistics or life.layer.momentum in (0, 1):
+            continue
+        if any(each.passage.moved for each in life.runs if each.run.purpose is not Purpose.TRAIN):
+            # They are estimated anew.
+            continue
+        for again in life.trained_by(Mode.BATCH):
+            passage = again.passage
+            if passage.mixed >= _FAR and passage.mixed_at not in seen and not is_meant(life, again.run):
+                seen.add(passage.mixed_at)
+                yield life, again
+
+
 def _is_module(life: Life) -> bool:
     return life.layer.framework == "pytorch" and life.layer.has_statistics and life.over_batch
 

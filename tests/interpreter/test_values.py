@@ -237,6 +237,7 @@ LIBRARY = {
     "setting an item": ("a = [1, 2]\na[1] = 3\na[-2] = 0\nnorm(a)", [[0, 3]]),
     "setting an unknown item": ("a = [1]\na[anything] = 2\nnorm(len(a) == 1)", ["<equal>"]),
     "zip of different lengths": ("norm(list(zip([1, 2], [3])))", [[(1, 3)]]),
+    "zip of something unknown": ("(a, b), = [list(zip(nobody, anything))[0]]\nnorm((a, b)); norm(zip(nobody, [])[0])", [("?", "?"), "?zip[0]"]),
     "sum of tuples": ("norm((1,) + (2,))", [(1, 2)]),
     "name of a function": ("def f(): pass\nclass A: pass\nnorm(f.__name__); norm(A.__name__)", ["f", "A"]),
     "attributes of a partial": ("import functools\ndef f(): return 1\nnorm(functools.partial(f).func())", [1]),

@@ -131,6 +131,17 @@ CASES: dict[str, tuple[Case, ...]] = {
     "BN302": (Case("bad_branches_of_cond.py"),),
     "BN303": (
         Case("bad_torch_one_for_two_depths.py", twin="good_torch_one_layer_for_each_depth.py", on=(TORCH,)),
+        Case(
+            "bad_torch_source_and_target_domain.py",
+            twin="good_torch_domains_are_concatenated.py",
+            on=(TORCH,),
+        ),
+        Case(
+            "bad_torch_queue_of_keys_without_shuffling.py",
+            twin="good_torch_keys_shuffled_among_groups.py",
+            unseen="A run does not see from which batches the keys are that a loss compares.",
+            on=(TORCH,),
+        ),
     ),
     "BN304": (Case("bad_actor_and_critic.py", twin="good_scope_for_each_step.py"),),
     "BN401": (

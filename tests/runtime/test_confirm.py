@@ -171,6 +171,7 @@ KEPT = {"momentum": 0.9}
 """What a layer of PyTorch keeps."""
 TWICE = {**MODE, **KEPT, "updates": 2, "recomputed": True}
 PENALISED = {"penalised": at(12), "batch": 16}
+MIXED = {"mixed": 2.5, "mixed_with": at(30), "mixed_at": at(31)}
 SINGLE = "ValueError: Expected more than 1 value per channel when training, got input size torch.Size([1, 8])"
 UNFED = "InvalidArgumentError: You must feed a value for placeholder tensor '{}' with dtype bool"
 
@@ -552,6 +553,7 @@ CONFIRM: dict[str, list[Callable[[], tuple[Observed, int]]]] = {
             observed([module()], train(learns(**MODE, site=at(20)), learns(**MODE, site=at(21), apart=1.5))),
             21,
         ),
+        lambda: (observed([module()], train(learns(**MODE, **MIXED)), evaluate(infers(**MODE))), 31),
     ],
     "BN401": [
         lambda: (observed([layer(**{**LEARNED, "trainable": False})], train(stays(trained=False))), RAN),
@@ -1017,6 +1019,13 @@ LOOK_ALIKES: dict[str, list[Callable[[], Observed]]] = {
         lambda: observed(
             [module(has_statistics=False)],
             train(learns(**NO_STATISTICS), learns(**NO_STATISTICS, site=at(21), apart=1.5)),
+        ),
+        # Two sets of the same kind, and statistics that are estimated anew.
+        lambda: observed([module()], train(learns(**MODE, **{**MIXED, "mixed": 0.1}))),
+        lambda: observed(
+            [module()],
+            train(learns(**MODE, **MIXED)),
+            train(learns(**MODE, trained=False), **{**AFTER, "purpose": Purpose.UNKNOWN}),
         ),
     ],
     "BN401": [

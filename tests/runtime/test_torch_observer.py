@@ -510,6 +510,62 @@ def test_what_is_applied_twice_and_statistics_that_are_replaced(tmp_path: Path) 
     assert found >= {("BN303", seen.line("self.two(x)")), ("BN503", added), ("BN505", back)}
 
 
+LOADERS = """
+    import torch
+    from torch import nn
+    from torch.utils.data import DataLoader, Subset, TensorDataset
+
+    torch.manual_seed(0)
+
+    def batches(shift, *parts):
+        whole = TensorDataset(torch.randn(96, 4) + shift)
+        return [DataLoader(Subset(whole, range(*part)) if part else whole, 16) for part in parts]
+
+    def learn(net, one, other):
+        sgd = torch.optim.SGD(net.parameters(), 0.01)
+        for (x,), (y,) in zip(one, other):
+            sgd.zero_grad()
+            first = net(x.view(-1, 2, 2).flatten(1))  # first
+            second = net(y)  # second
+            (first.mean() - second.mean()).pow(2).backward()
+            sgd.step()
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.norm = nn.BatchNorm1d(4)
+            self.out = nn.Linear(4, 1)
+
+        def forward(self, x):
+            return self.out(self.norm(x))
+
+    (near,), (alike,), (far,) = batches(0, ()), batches(0, ()), batches(3, ())
+    parts = batches(0, (48,), (48, 96))
+    far_apart, of_a_kind, of_one_set, copied = Net(), Net(), Net(), Net()
+    learn(far_apart, near, far)
+    learn(of_a_kind, near, alike)
+    learn(of_one_set, *parts)
+    learn(copied, near, ((y.clone(),) for (y,) in far))
+    print(far_apart.norm.running_mean.min() > 1, of_a_kind.norm.running_mean.max() < 1)
+"""
+
+
+@needs_torch
+def test_examples_of_two_sets_in_one_step(tmp_path: Path) -> None:
+    seen = observe(tmp_path, LOADERS)
+    assert seen.out == "tensor(True) tensor(True)\n"
+    passages = [passage for run in seen.observed.runs for passage in run.passages]
+    mixed = [
+        (round(passage.mixed), passage.mixed_with.line, passage.mixed_at.line)
+        for passage in passages
+        if passage.mixed_with is not None and passage.mixed_at is not None
+    ]
+    first, second = seen.line("# first"), seen.line("# second")
+    # The first network, and the second one; examples of one set, and copies, are not compared.
+    assert mixed == [(3, first, second), (0, first, second)]
+    assert len({passage.layer for passage in passages}) == 4
+
+
 UNTOUCHED = """
     import torch
     import torch.fx

@@ -172,7 +172,9 @@ def _add_module(machine: Machine, call: Call) -> Value:
     module = call.get(1, "module") or Unknown("module")
     if isinstance(holder, ApiObject) and isinstance(holder.slots.get("layers"), List):
         layers = holder.slots["layers"]
-        machine.store.write(layers, "items", (*layers.items, module))
+        if isinstance(name, str) or module not in layers.items:
+            # Else it takes its own place, under the name that ``named_children`` has told.
+            machine.store.write(layers, "items", (*layers.items, module))
     elif isinstance(holder, ApiObject | Instance):
         key = name if isinstance(name, str) else f"module {machine.tick()}"
         machine.store.write(holder, key, module)

@@ -56,20 +56,23 @@ def _make(machine: Machine, call: Call) -> Value:
     arguments = SIGNATURES[call.name].bind(call)
     made.slots["arguments"] = arguments
     made.slots["training"] = TRUE
-    made.slots["norm layer"] = _layer(machine, made, arguments)
+    made.slots["norm layer"] = _layer(machine, made, arguments, call.name)
     return made
 
 
 def _init(machine: Machine, call: Call) -> Value:
-    """``super().__init__(features, …)`` in a project's own layer."""
+    """``super().__init__(features, …)`` in a project's own layer, or what stands for it if that has no ``__init__``."""
     holder = call.receiver
     if isinstance(holder, Instance):
-        holder.slots["arguments"] = SIGNATURES[call.name.removesuffix(".__init__")].bind(call)
+        kind = call.name.removesuffix(".__init__")
+        arguments = holder.slots["arguments"] = SIGNATURES[kind].bind(call)
+        holder.slots["norm layer"] = _layer(machine, holder, arguments, kind)
     return NONE
 
 
-def _layer(machine: Machine, holder: ApiObject | Instance, arguments: Arguments) -> NormLayer:
-    kind = holder.kind if isinstance(holder, ApiObject) else "torch.nn.BatchNorm2d"
+def _layer(
+    machine: Machine, holder: ApiObject | Instance, arguments: Arguments, kind: str = "torch.nn.BatchNorm2d"
+) -> NormLayer:
     layer = NormLayer(
         machine.context(holder.site), machine.tick(), kind, "pytorch", None, graph(machine), arguments, TRUE,
         owner=holder,

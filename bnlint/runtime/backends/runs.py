@@ -89,6 +89,12 @@ class Runs:
             if found.moved is not None:
                 passage.moved = bool(passage.moved) or found.moved
             passage.apart = max(passage.apart, found.apart)
+            if found.mixed_at is not None:
+                passage.mixed, passage.mixed_with, passage.mixed_at = (
+                    found.mixed,
+                    found.mixed_with,
+                    found.mixed_at,
+                )
             passage.recomputed = passage.recomputed or found.recomputed
             passage.checkpoint = passage.checkpoint or found.checkpoint
             passage.penalised = passage.penalised or found.penalised

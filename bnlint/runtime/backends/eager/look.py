@@ -66,6 +66,12 @@ class Looked:
     """Whether the layer's own gamma and beta were to be trained, where the layer itself can be asked."""
     apart: float = 0.0
     """As in ``Passage``."""
+    examples: int = 0
+    """The set of data from which its examples are; 0 if that is not known."""
+    mixed: float = 0.0
+    """As in ``Passage``, and the two places."""
+    mixed_with: Location | None = None
+    mixed_at: Location | None = None
     recomputed: bool = False
     """Whether this was done again for a backward pass, as activation checkpointing does it."""
     checkpoint: Location | None = None

@@ -5,6 +5,7 @@
 - ``known``: the layers that normalise; ``applied``: what they do with their inputs; ``origins``: what computed those;
   ``recurrent``: inputs that are sequences of features.
 - ``modules``, ``modes``: calls of ``train`` and ``eval``, copies, and statistics that are replaced.
+- ``examples``: which set of data the batches are from.
 - ``optimizers``: what changes weights; ``derivatives``: gradients that become a part of the loss.
 - ``keeping``, ``onnx``: state dictionaries, files and exports; ``compiled``: what ``torch.compile`` made.
 - ``steps``: from forward passes, gradients and updates of weights to runs and what they are for.
@@ -31,9 +32,10 @@ What rules find in ``Observed`` about a program of PyTorch (``framework`` is ``p
   ``argument`` (``fixed`` for a literal True), ``default``, or ``none`` without statistics. ``trainable``: whether gamma
   requires a gradient; ``trained``: whether the optimizer of the step has gamma or beta. A frozen layer that goes on
   learning is ``trained is False and moved``. ``apart``: how different the things are that it was applied to in one
-  forward pass. ``updates`` counts those of one step; with ``recomputed`` activation checkpointing, asked for at
-  ``checkpoint``, made some of them. ``converted`` is the line that put the statistics into the ``statistics_type``;
-  ``penalised`` the one that took a gradient by examples on which the loss of a step depends.
+  forward pass. ``mixed``: how different the examples of two loaders are that it was applied to in one step, in calls
+  of their own (``mixed_with``, ``mixed_at``). ``updates`` counts those of one step; with ``recomputed`` activation
+  checkpointing, asked for at ``checkpoint``, made some of them. ``converted`` is the line that put the statistics into
+  the ``statistics_type``; ``penalised`` the one that took a gradient by examples on which the loss of a step depends.
 - ``switches``: the lines that call ``train`` and ``eval``, with the layers that they reached, in order of ``order``.
 - ``checkpoints``: ``torch.save`` and ``load_state_dict`` with the layers whose statistics are ``missing`` although
   their weights are there, ``strict``, ``left_out`` and ``unused``; exports with ``training_mode``, where they were
@@ -41,7 +43,8 @@ What rules find in ``Observed`` about a program of PyTorch (``framework`` is ``p
 - ``symptoms.Source.MODE`` goes with ``evaluated_by_batch`` and ``trained_in_inference``.
 
 Not seen: formulas that are written by hand, updates of weights without an optimizer, what is inside of a function that
-``torch.compile`` made, modes that are set by ``training = False``, and the replicas of ``nn.DataParallel``.
+``torch.compile`` made, modes that are set by ``training = False``, the replicas of ``nn.DataParallel``, and from which
+loader examples are that were copied, to another device for example.
 """
 
 from __future__ import annotations
@@ -68,6 +71,7 @@ def observe(recorder: Recorder) -> None:
 
     recorder.framework("torch", str(torch.__version__))
     watch = watch_of(recorder)
+    watch.examples.observe()
     applied.observe(watch)
     modules.observe(watch)
     optimizers.observe(watch)

@@ -124,6 +124,7 @@ class _Applied:
                 known.seen.left_behind = True
                 known.seen.own_switch = watch.switches.own(stack.outermost)
             applied.site = self._site(applied)
+            applied.examples = watch.examples.of(stack.given)
             applied.before = state_of(gamma, beta, mean, variance)
         return applied
 
@@ -161,6 +162,7 @@ class _Applied:
             found.momentum = None
         found.trainable = None if gamma is None else bool(gamma.requires_grad)
         found.recomputed = applied.stack.recomputes
+        found.examples = applied.examples
         now = origin(x, found.picture) if training and not found.recomputed else None
         if now is not None:
             before = episode.origins.setdefault(known.seen.key, [])
@@ -216,7 +218,7 @@ class _Applied:
 class _Application:
     """A layer at work."""
 
-    __slots__ = ("before", "episode", "known", "site", "stack")
+    __slots__ = ("before", "episode", "examples", "known", "site", "stack")
 
     def __init__(self, known: Known, episode: Episode, stack: Stack | None) -> None:
         """``stack`` is None if nobody looks closely."""
@@ -225,6 +227,7 @@ class _Application:
         self.stack = stack
         self.site: Location | None = None
         self.before: Any = None
+        self.examples = 0
 
 
 def _is_traced() -> bool:
@@ -238,10 +241,11 @@ def _is_traced() -> bool:
     )
 
 
-def _batches(given: list[Any], x: Any) -> dict[int, weakref.ref[Any]]:
+def _batches(calls: list[list[Any]], x: Any) -> dict[int, weakref.ref[Any]]:
     """Those of the arguments of modules that may be the same examples as the input of a layer, and have a gradient."""
     return {
         id(each): weakref.ref(each)
+        for given in calls
         for each in given
         if is_plain(each) and each.requires_grad and each.shape[:1] == x.shape[:1]
     }

@@ -21,8 +21,8 @@ class Stack:
     """The calls of modules that are under way, from the innermost to the outermost."""
 
     modules: list[Any]
-    given: list[Any]
-    """What they are called with, by position and by name."""
+    given: list[list[Any]]
+    """What each of them is called with, by position and by name."""
     token: weakref.ref[Any] | None
     """Dies when the outermost call ends; None if that cannot be told."""
     caller: FrameType | None
@@ -69,7 +69,7 @@ class Stacks:
             code = frame.f_code
             if code is self._call:
                 stack.modules.append(frame.f_locals["self"])
-                stack.given += [*frame.f_locals["args"], *frame.f_locals["kwargs"].values()]
+                stack.given.append([*frame.f_locals["args"], *frame.f_locals["kwargs"].values()])
                 outermost, stack.caller = frame, None
             elif self._frames.is_users(code.co_filename):
                 stack.applied = stack.applied or frame

@@ -15,6 +15,7 @@ from typing import Any
 
 from bnlint.findings import Location
 from bnlint.runtime.backends.eager.look import Looked
+from bnlint.runtime.backends.pytorch_eager.examples import Mixtures
 from bnlint.runtime.backends.pytorch_eager.known import Known
 from bnlint.runtime.backends.pytorch_eager.origins import Origin
 from bnlint.runtime.backends.runs import Runs, place
@@ -144,6 +145,7 @@ class Steps:
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
         self._runs = Runs(recorder)
+        self._mixtures = Mixtures()
         self._current: Episode | None = None
         self._step: _Step | None = None
         self._pending: list[Episode] = []
@@ -261,6 +263,9 @@ class Steps:
             seen.purpose, seen.reasons = Purpose.UNKNOWN, ["in training mode it runs beside training steps"]
             self._no_evaluations.add(seen.key)
         self._beside.clear()
+        self._mixtures.note(
+            [(found, next(iter(each.places), None)) for each in step.episodes for found in each.looked]
+        )
         self._emit(step, Purpose.TRAIN, ["it changes weights by an optimizer"])
 
     def _emit_alone(self, episode: Episode) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bnlint.runtime.backends.eager.said import Sources
+from bnlint.runtime.backends.pytorch_eager.examples import Examples
 from bnlint.runtime.backends.pytorch_eager.known import Registry, last_look
 from bnlint.runtime.backends.pytorch_eager.modes import Switches
 from bnlint.runtime.backends.pytorch_eager.stack import Stack, Stacks
@@ -47,6 +48,7 @@ class Watch:
         self.registry = Registry(self.recorder, self.stacks)
         self.switches = Switches(self.recorder, self.registry, self.stacks)
         self.steps = Steps(self.recorder)
+        self.examples = Examples()
         self._counters: dict[tuple[Any, ...], _Counter] = {}
         self.recorder.before_writing(self._last_look)
 
