@@ -128,7 +128,7 @@ def _differentiated(forward: Forward, trace: Trace) -> bool:
     if found is None:
         outputs = (value for event in trace.of(Derivative) for value in event.outputs)
         found = trace.facts["differentiated"] = sources(outputs)
-    return any(value in found for value in results(forward))
+    return any(value in found for value in results(forward, trace))
 
 
 def _cut_off(run: Run, trace: Trace) -> bool:

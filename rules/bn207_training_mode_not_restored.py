@@ -162,7 +162,7 @@ def _learned(trace: Trace) -> set[Forward]:
         nodes = executions(trace)[run].nodes
         latest: dict[tuple[object, Location], Forward] = {}
         for forward in trace.of(Forward):
-            if forward.order < run.order and any(value in nodes for value in results(forward)):
+            if forward.order < run.order and any(value in nodes for value in results(forward, trace)):
                 latest[forward.target, forward.site] = forward
         found.update(latest.values())
     return found

@@ -140,7 +140,7 @@ def _of_batch(event: Derivative, trace: Trace) -> tuple[Forward | None, NormCall
     """The call of a network that a gradient is of, by what the call was given, and a layer that mixes its examples."""
     reached = sources(event.outputs)
     for forward in trace.of(Forward):
-        if set(event.inputs) & set(forward.inputs) and set(results(forward)) & reached:
+        if set(event.inputs) & set(forward.inputs) and set(results(forward, trace)) & reached:
             world = World(forward.guards)
             return forward, next((norm for norm in forward.norms if norm.training(world) is True), None)
     return None, None

@@ -46,15 +46,25 @@ def learned_from(forward: Forward, trace: Trace) -> bool:
     if found is None:
         runs = (executions(trace)[run].nodes for run in training_runs(trace))
         found = trace.facts["learned from"] = set().union(*runs)
-    return any(value in found for value in results(forward))
+    return any(value in found for value in results(forward, trace))
 
 
-def results(forward: Forward) -> tuple[Value, ...]:
+def results(forward: Forward, trace: Trace) -> tuple[Value, ...]:
     """What a call of a model gave: one value or several, or what was computed in it on the way to them."""
-    found: list[Value] = []
-    pending = [forward.output]
+    known: dict[Forward, tuple[Value, ...]] = trace.facts.setdefault("results", {})
+    if forward not in known:
+        known[forward] = tuple(_results(forward))
+    return known[forward]
+
+
+def _results(forward: Forward) -> Iterator[Value]:
+    pending: list[Value | None] = [forward.output]
+    seen: set[Value] = set()
     while pending:
         value = pending.pop(0)
+        if value is None or value in seen:
+            continue
+        seen.add(value)
         items = getattr(value, "items", None)
         if items is not None:
             pending.extend(items)
@@ -62,10 +72,9 @@ def results(forward: Forward) -> tuple[Value, ...]:
             pending.extend(option for _, option in value.options)
         elif isinstance(value, Unknown):
             inside = (node for node in sources((value,)) if isinstance(node, Node))
-            found.extend(node for node in inside if node.order > forward.order)
-        elif value is not None:
-            found.append(value)
-    return tuple(found)
+            yield from (node for node in inside if node.order > forward.order)
+        else:
+            yield value
 
 
 def called(call: NormCall) -> Location:

@@ -23,7 +23,7 @@ def lessons(trace: Trace) -> Iterator[tuple[Forward, Run]]:
     for forward in trace.of(Forward):
         for run in training_runs(trace):
             nodes = executions(trace)[run].nodes
-            if forward.order < run.order and any(value in nodes for value in results(forward)):
+            if forward.order < run.order and any(value in nodes for value in results(forward, trace)):
                 yield forward, run
                 break
 

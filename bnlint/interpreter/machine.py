@@ -177,6 +177,11 @@ class Machine:
             self._world = (self.guards, World(self.guards))
         return self._world[1]
 
+    def define(self, statement: ast.stmt, scope: Scope) -> None:
+        """Only what a statement of a module defines."""
+        self.spend()
+        statements.define(self, statement, scope)
+
     def settle(self, value: Value) -> Value:
         """A choice narrowed to what the present guards allow."""
         if isinstance(value, Choice):

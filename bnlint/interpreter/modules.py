@@ -67,6 +67,12 @@ class Modules:
         self._builtins: dict[str, ApiRef] = {}
         self._builds: dict[ModuleValue, bool] = {}
         self._matters: dict[ModuleValue, bool] = {}
+        self._begun = 0
+        """The step at which importing began, less what earlier imports have cost."""
+        self._imported = 0
+        """How many steps importing has cost."""
+        self._hurried = False
+        """Whether that was too much: the rest only defines what it defines, and registries have more than is known."""
         self._running: set[ModuleValue] = set()
         self._said: dict[re.Pattern[str], tuple[int, bool]] = {}
         self._executed: tuple[tuple[str, ...], tuple[ast.AST, ...]] = (), ()
@@ -279,11 +285,41 @@ class Modules:
             module = self._loaded[path] = ModuleValue(path, name)
         return module
 
-    def _definitions(self, module: ModuleValue, left: list[Change]) -> Definitions:
+    def _definitions(self, module: ModuleValue, changed: list[Change]) -> Definitions:
         needs = frozenset(self._needs.get(module, ()))
-        made = Definitions(module, needs, frozenset(self._tops.get(module, ())), left)
+        made = Definitions(module, needs, frozenset(self._tops.get(module, ())), changed, self._hurried)
         made.content  # noqa: B018 - taken now, before the program changes anything
         return made
+
+    def _run_body(self, machine: Machine, module: ModuleValue) -> None:
+        """Execute the statements of a module, or, if importing has cost too much, only define what they define."""
+        body = module.source.tree.body
+        if not self.importing:
+            machine.execute(body, module.scope)
+            return
+        outermost = len(self._stack) == 2
+        if outermost:
+            self._begun = machine.steps - self._imported
+        for statement in body:
+            if self._is_hurried(machine):
+                machine.define(statement, module.scope)
+            elif machine.execute([statement], module.scope) is not None:
+                break
+        if outermost:
+            self._imported = machine.steps - self._begun
+
+    def _is_hurried(self, machine: Machine) -> bool:
+        """Whether importing has cost half of what the program may, and did nothing but define things."""
+        if (
+            not self._hurried
+            and machine.steps - self._begun > machine.limit // 2
+            and not machine.trace.events
+        ):
+            self._hurried = True
+            self.share()
+            for holder, key in self._shared.openings():
+                machine.store.write(holder, key, True)
+        return self._hurried
 
     def _execute(self, machine: Machine, module: ModuleValue) -> None:
         if hasattr(module, "scope"):
@@ -315,12 +351,12 @@ class Modules:
         self._stack.append(module)
         nodes, events = len(machine.trace.nodes), len(machine.trace.events)
         try:
-            left = machine.store.noting(lambda: machine.execute(source.tree.body, module.scope))
+            changed = machine.store.noting(lambda: self._run_body(machine, module))
             only_defines = events == len(machine.trace.events) and not any(
                 node.op in _STATE for node in machine.trace.nodes[nodes:]
             )
             if only_defines and module.path != self._entry:
-                self._candidates[module] = self._definitions(module, left)
+                self._candidates[module] = self._definitions(module, changed)
         finally:
             self._stack.pop()
             self._running.discard(module)

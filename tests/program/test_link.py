@@ -255,3 +255,23 @@ def test_what_modules_register_is_there_in_every_program(
     assert found(report(tmp_path, monkeypatch, both, ".")) == [
         ("BN101", name, 5) for name in ("a.py", "b.py", "c.py")
     ]
+
+
+def test_a_library_whose_modules_cost_much_does_not_hide_the_program(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry = (
+        "KNOWN = {}\ndef add(f):\n  for i in range(9):\n    KNOWN[f.__name__ + str(i)] = f\n  return f\n"
+        "def create(name):\n  if name not in KNOWN:\n    raise KeyError(name)\n  return KNOWN[name]\n"
+    )
+    many = "from registry import add\n" + "".join(
+        f"@add\ndef f{i}(): return {i}\nT{i} = dict(a=f{i}(), b={i})\n" for i in range(600)
+    )
+    train = TRAIN.format(module="model").replace(
+        "from model import build",
+        "import many0, many1, many2, many3, many4, many5, many6, many7, many8, many9\nfrom registry import create\nfrom model import build\ncreate('f9')",
+    )
+    files = {"registry.py": registry, **{f"many{i}.py": many for i in range(10)}, "model.py": MODEL}
+    seen = report(tmp_path, monkeypatch, {**files, "a.py": train, "b.py": train}, ".")
+    assert found(seen) == [("BN101", "a.py", 7), ("BN101", "b.py", 7)]
+    assert not seen.summary.incomplete
