@@ -3,6 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
+# These repeat, in many variants, what other tests cover; coverage would take half as much time again.
+UNTRACED := tests/proof tests/test_metamorphic.py
+
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-static proof lint format docs bench clean
 
@@ -26,7 +29,8 @@ demo: $(VENV)/.base  ## install bnlint, check a small broken program and show ho
 	@$(BIN)/bnlint check --diff fixtures/demo; test $$? -eq 1
 
 test: $(VENV)/.test,runtime,pytorch  ## install what the tests need, frameworks included, and run them all, with coverage
-	$(BIN)/python -m pytest -n auto --dist worksteal --cov --cov-report=term
+	$(BIN)/python -m pytest -n auto --dist worksteal --cov --cov-report=term $(UNTRACED:%=--ignore %)
+	$(BIN)/python -m pytest -n auto --dist worksteal $(UNTRACED)
 
 test-static: $(VENV)/.test  ## the tests that execute no model; much faster, and without the frameworks
 	$(BIN)/python -m pytest -n auto --ignore tests/runtime --ignore tests/proof
