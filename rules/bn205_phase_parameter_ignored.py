@@ -78,7 +78,7 @@ from bnlint.findings import (
     Step,
 )
 from bnlint.rule import Rule
-from bnlint.trace import NormCall, Trace
+from bnlint.trace import NormCall, Origin, Trace
 from bnlint.words import EVALUATING, is_phase_name, words
 
 
@@ -101,6 +101,9 @@ class PhaseParameterIgnored(Rule):
                 continue
             if is_function(call) and (not keeps_statistics(call, trace) or always_in_training(call, trace)):
                 # Nothing is learned that inference could use; or it is told to train right there, a bug of its own.
+                continue
+            if not trace.driven and call.origin is Origin.DEFAULT and trace.mentions("arg_scope"):
+                # The function is interpreted on its own: who calls it may tell the phase by a scope.
                 continue
             for frame, inner in functions(call) if call not in by_hand else _told_inference(call, trace):
                 if (frame.node, inner) not in asked and decides(call, frame, trace):

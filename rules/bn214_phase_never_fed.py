@@ -189,6 +189,9 @@ class PhaseNeverFed(Rule):
             run for run in runs if _feeds(run, placeholder) and not isinstance(_fed(run, placeholder), Choice)
         ]
         values = {_truth(run, placeholder) for run in fed}
+        if fed and placeholder.attrs.get("default") is not None:
+            # The other runs use the default.
+            values.add(World().truth(placeholder))
         calls = [
             call
             for run in fed

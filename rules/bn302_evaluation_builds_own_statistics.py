@@ -89,6 +89,7 @@ class EvaluationBuildsOwnStatistics(Rule):
         layers = {call.layer for call in trained}
         if not layers:
             return
+        names = {layer.name for layer in layers}
         for run, executed in executions(trace).items():
             if any(node.op == Op.TRAIN for node in executed.nodes) or not _means_training(
                 run, trained, trace
@@ -97,6 +98,9 @@ class EvaluationBuildsOwnStatistics(Rule):
             for node in sorted(executed.nodes, key=lambda node: node.order):
                 call = _call_of(node)
                 if call is None or call.layer in layers or call.layer.name is None:
+                    continue
+                if call.layer.name in names:
+                    # Graphs of modes that exclude each other: a checkpoint brings the variables of this name.
                     continue
                 if call.forward is not None:
                     # Where layers are objects, their names do not tell which are the same.

@@ -14,7 +14,7 @@ from bnlint.analyses.forwards import told_by
 from bnlint.analyses.functional import is_function
 from bnlint.analyses.runs import executions, reached, training_runs
 from bnlint.analyses.updates import changes
-from bnlint.dataflow import Choice, Const, Frame, Node, Op, Unknown, Value, World, execution
+from bnlint.dataflow import Choice, Const, Frame, Node, Op, Unknown, Value, World, execution, sources
 from bnlint.findings import Location
 from bnlint.phase import misplaced_flag
 from bnlint.trace import NormCall, Origin, Run, Save, Trace, TrainStep, Updates
@@ -29,11 +29,21 @@ def built_in(call: NormCall, world: World) -> Const | None:
         return None
     if told_by(call) is not None:
         return None
-    options = list(World(world.assumed.items()).alternatives(call.phase))
+    assumed = World(world.assumed.items())
+    options = list(assumed.alternatives(call.phase))
     phase = options[0] if len(options) == 1 else None
+    if isinstance(phase, Node | Unknown) and not _is_in_graph(phase):
+        # A run under ``if mode == "train":`` uses what is built for this mode.
+        phase = assumed.constant(phase)
     if not isinstance(phase, Const) or not isinstance(phase.value, bool | int):
         return None
     return None if is_function(call) and _worked_out(call, phase) else phase
+
+
+def _is_in_graph(phase: Value) -> bool:
+    """Whether a phase is worked out when the graph is run, and not when it is built."""
+    state = (Op.PLACEHOLDER, Op.VARIABLE)
+    return any(isinstance(value, Node) and value.op in state for value in sources((phase,)))
 
 
 def _worked_out(call: NormCall, phase: Const) -> bool:
@@ -105,11 +115,23 @@ def untold(call: NormCall, trace: Trace) -> str | None:
     """The name of a phase parameter, of a function around the layer's call, that does not reach the layer."""
     frames = list(call.context.frame.outwards())
     handed = dict(carriers(call, trace))
+    given = _given(call, trace)
     for frame in frames:
         for name in _parameters(frame.node):
             if is_phase_name(name) and handed.get(frame) != name and not _decides_otherwise(frame, name):
-                return name
+                if not (isinstance(given, ast.Attribute) and _keeps(frame, name, given.attr)):
+                    return name
     return None
+
+
+def _keeps(frame: Frame, name: str, attribute: str) -> bool:
+    """Whether a function keeps a parameter in an attribute of some object."""
+    return any(
+        isinstance(node, ast.Assign)
+        and any(isinstance(target, ast.Attribute) and target.attr == attribute for target in node.targets)
+        and any(isinstance(part, ast.Name) and part.id == name for part in ast.walk(node.value))
+        for node in ast.walk(frame.node or ast.Pass())
+    )
 
 
 def _decides_otherwise(frame: Frame, name: str) -> bool:
@@ -130,17 +152,34 @@ def carriers(call: NormCall, trace: Trace) -> Iterator[tuple[Frame, str]]:
     """The functions through whose parameters the phase comes, innermost first, each with the parameter."""
     if call.origin is Origin.DEFAULT:
         return
-    frames = list(call.context.frame.outwards())
-    site = next((site for name in _PHASES if (site := call.arguments.site(name)) is not None), None)
-    expression = None if site is None else _expression_at(site, frames[0], trace)
-    for frame in frames:
-        if not isinstance(expression, ast.Name) or expression.id not in _parameters(frame.node):
+    expression = _given(call, trace)
+    inner: ast.AST | None = None
+    for frame in call.context.frame.outwards():
+        if not isinstance(expression, ast.Name) or frame.node is None:
             return
+        if inner is not None and not _encloses(frame.node, inner):
+            # Who calls a closure does not give it what it takes from the function around it.
+            continue
         if _rebound(frame.node, expression.id):
             return
+        if expression.id not in _parameters(frame.node):
+            inner = frame.node
+            continue
         yield frame, expression.id
+        inner = None
         invoked, _ = invocation(frame, trace)
         expression = None if invoked is None else _bound(invoked, frame.node, expression.id)
+
+
+def _given(call: NormCall, trace: Trace) -> ast.expr | None:
+    """What the layer's own call gives as its phase."""
+    site = next((site for name in _PHASES if (site := call.arguments.site(name)) is not None), None)
+    return None if site is None else _expression_at(site, call.context.frame, trace)
+
+
+def _encloses(outer: ast.AST, inner: ast.AST) -> bool:
+    """Whether a function is defined in another one."""
+    return any(node is inner for node in ast.walk(outer))
 
 
 _PHASES = ("is_training", "training", "is_train")

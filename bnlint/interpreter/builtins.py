@@ -319,19 +319,8 @@ def _python_type(value: Value) -> str | None:
     return "list" if isinstance(value, List) else {Tuple: "tuple", Dict: "dict"}.get(type(value))
 
 
-@handles("builtins.getattr")
-def _getattr(machine: Machine, call: Call) -> Value:
-    if len(call.args) < 2:
-        return Unknown()
-    name = machine.picked(machine.settle(call.args[1]))
-    if name is None:
-        return machine.unknown("", call.args[0])
-    if len(call.args) == 3 and _has(machine, call.args[0], name) is False:
-        return call.args[2]
-    return machine.attribute(call.args[0], name, call.site)
-
-
-def _has(machine: Machine, holder: Value, name: str) -> bool | None:
+def has(machine: Machine, holder: Value, name: str) -> bool | None:
+    """Whether an object has an attribute; None when that is not known."""
     holder = machine.settle(holder)
     if isinstance(holder, Instance):
         if name in holder.slots or holder.cls.find(name) is not None:
@@ -351,7 +340,7 @@ def _vars(machine: Machine, call: Call) -> Value:
 @handles("builtins.hasattr")
 def _hasattr(machine: Machine, call: Call) -> Value:
     name = machine.constant(call.args[1]) if len(call.args) > 1 else None
-    found = _has(machine, call.args[0], name) if isinstance(name, str) else None
+    found = has(machine, call.args[0], name) if isinstance(name, str) else None
     return Unknown("hasattr") if found is None else (TRUE if found else FALSE)
 
 

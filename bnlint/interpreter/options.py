@@ -9,10 +9,14 @@ import ast
 from typing import TYPE_CHECKING
 
 from bnlint.dataflow import Unknown, Value
-from bnlint.interpreter.builtins import HANDLERS, handles
-from bnlint.interpreter.values import ApiObject, Call, Function, Tuple
+from bnlint.interpreter.builtins import HANDLERS, handles, has
+from bnlint.interpreter.store import choice
+from bnlint.interpreter.values import ApiObject, Call, Function, Instance, Tuple
+from bnlint.walk import walk
 
 __all__ = ["HANDLERS"]
+
+_MOST_TASKS = 4
 
 if TYPE_CHECKING:
     from bnlint.interpreter.machine import Machine
@@ -50,6 +54,43 @@ def _import(machine: Machine, call: Call) -> Value:
     if call.name.endswith("__import__") and call.get(3, "fromlist") is None:
         name = name.partition(".")[0]
     return machine.modules.load(machine, machine.activation.scope.module, name, 0)
+
+
+@handles("builtins.getattr")
+def _getattr(machine: Machine, call: Call) -> Value:
+    if len(call.args) < 2:
+        return Unknown()
+    holder, wanted = machine.settle(call.args[0]), machine.settle(call.args[1])
+    name = machine.picked(wanted)
+    if name is None:
+        return machine.unknown("", call.args[0])
+    if len(call.args) == 3 and has(machine, call.args[0], name) is False:
+        return call.args[2]
+    found = machine.attribute(call.args[0], name, call.site)
+    if isinstance(holder, Instance) and machine.constant(wanted) is None:
+        for other in _other_tasks(machine, holder, name):
+            told = machine.interned(("told", wanted, other), lambda: Unknown("the option"))
+            method = machine.attribute(holder, other, call.site)
+            found = choice([(((told, True),), method), (((told, False),), found)])
+    return found
+
+
+def _other_tasks(machine: Machine, holder: Instance, name: str) -> list[str]:
+    """The methods of an object, beside the default one, that an option may name: the program has their names as texts,
+    and they need no arguments."""
+    tree = machine.activation.scope.module.source.tree
+    texts = {node.value for node in walk(tree) if isinstance(node, ast.Constant)}
+    methods = [
+        each for each, member in holder.cls.slots.items() if isinstance(member, Function) and each in texts
+    ]
+    return [each for each in methods if each != name and _needs_nothing(holder.cls.slots[each])][:_MOST_TASKS]
+
+
+def _needs_nothing(method: object) -> bool:
+    if not isinstance(method, Function) or not isinstance(method.node, ast.FunctionDef):
+        return False
+    spec = method.node.args
+    return len(spec.posonlyargs) + len(spec.args) - len(spec.defaults) == 1 and all(spec.kw_defaults)
 
 
 @handles("builtins.eval")

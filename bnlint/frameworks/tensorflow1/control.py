@@ -37,7 +37,7 @@ def _control(machine: Machine, call: Call) -> Value:
 
 @handles("tf.group")
 def _group(machine: Machine, call: Call) -> Value:
-    return machine.node(Op.GROUP, contents(call.args), call.site)
+    return machine.node(Op.GROUP, contents((*call.args, *call.rest)), call.site)
 
 
 @handles("tf.tuple")
