@@ -3,7 +3,8 @@
 ## What it does
 
 Reports the update of a hand-written batch norm's moving statistics that certainly runs while the layer
-normalises with those statistics, that is in inference.
+normalises with those statistics, that is in inference. Reports as well a layer with updates in place that is built
+for both phases, outside of the functions of the `tf.cond` that chooses between the results: both are computed.
 
 ## Why it is bad
 
@@ -30,12 +31,22 @@ def with_update():
 m, v = tf.cond(training, with_update, lambda: (ema.average(mean), ema.average(variance)))
 ```
 
+```python
+trained = batch_norm(x, updates_collections=None, is_training=True, scope="bn")
+learned = batch_norm(x, updates_collections=None, is_training=False, scope="bn", reuse=True)
+x = tf.cond(training, lambda: trained, lambda: learned)
+```
+
 ## Use instead
 
 ```python
 def with_update():
     with tf.control_dependencies([ema.apply([mean, variance])]):
         return tf.identity(mean), tf.identity(variance)
+```
+
+```python
+x = batch_norm(x, updates_collections=None, is_training=training, scope="bn")
 ```
 
 ## Fix safety
@@ -52,8 +63,8 @@ the fix is only shown: what fetches the update, or depends on it, may have other
 
 ## Known limits
 
-The layers of `tf.layers`, contrib and slim keep their statistics when their phase is off; with the phase on
-it is BN201 that reports.
+The layers of `tf.layers`, contrib and slim keep their statistics when their phase is off; where nothing else is built
+and the phase is on, it is BN201 that reports.
 
 ## References
 
@@ -69,10 +80,10 @@ from typing import TYPE_CHECKING
 from bnlint.analyses.handmade import Handmade, handmade, ingredients
 from bnlint.analyses.runs import executions
 from bnlint.analyses.written import Function, Source, bound, source
-from bnlint.dataflow import Execution, Node, Op, Value, World
+from bnlint.dataflow import Execution, Node, Op, Value, World, sources
 from bnlint.findings import Applicability, Finding, Fix, Group, Location, MoveStatement, Step
 from bnlint.rule import Rule
-from bnlint.trace import NormCall, Run, Trace
+from bnlint.trace import NormCall, Run, Trace, Updates
 
 if TYPE_CHECKING:
     from bnlint.runtime.observed import Observed
@@ -115,6 +126,10 @@ class StatisticsUpdatedInEvaluation(Rule):
                 yield self.finding(
                     update.site, _MESSAGE, _steps(layer, update, reader, run), _fix(layer, trace)
                 )
+            for call, chosen in _outside_of_branches(executed, world, trace):
+                if call.site not in seen:
+                    seen.add(call.site)
+                    yield self._outside(call, chosen, run)
 
     def confirm(self, observed: Observed) -> Iterator[Finding]:
         """Report each layer once."""
@@ -143,6 +158,19 @@ class StatisticsUpdatedInEvaluation(Rule):
                         ),
                     )
 
+    def _outside(self, call: NormCall, chosen: Node, run: Run) -> Finding:
+        return self.finding(
+            call.site,
+            "this runs in evaluation too, whichever side the condition takes, and moves the statistics: they take in "
+            "the evaluation data",
+            (
+                Step(call.site, "normalised in training mode here, with updates in place"),
+                Step(chosen.site, "the branches only return what was built outside of them"),
+                Step(run.site, "evaluated here, with the other branch"),
+            ),
+            Fix(Applicability.DISPLAY, "build each layer inside the function of its branch"),
+        )
+
     def contradict(self, finding: Finding, observed: Observed) -> str:
         """Look at what the layers did in these runs."""
         from bnlint.runtime.refutations import evaluation_moved_nothing
@@ -154,6 +182,25 @@ _MESSAGE = (
     "this update runs in evaluation too: the moving statistics take in the evaluation data, and results "
     "depend on what was evaluated before"
 )
+
+
+def _outside_of_branches(executed: Execution, world: World, trace: Trace) -> Iterator[tuple[NormCall, Node]]:
+    """The layers in training mode that a run executes although a condition takes the same layer in inference mode."""
+    chosen = [node for node in executed.certain if node.op == Op.COND and len(node.inputs) == 3]
+    for node in sorted(chosen, key=lambda node: node.order):
+        outcome = world.truth(node.inputs[0])
+        if outcome is None:
+            continue
+        taken, left = (sources((node.inputs[index],)) for index in ((1, 2) if outcome else (2, 1)))
+        used = {
+            call.layer
+            for call in trace.of(NormCall)
+            if call.output in taken and call.training(world) is False
+        }
+        for call in trace.of(NormCall):
+            if call.updates is Updates.IN_PLACE and call.output in left and call.output not in taken:
+                if call.layer in used and call.output in executed.certain and call.training(world) is True:
+                    yield call, node
 
 
 def _inference(layer: Handmade, layers: list[Handmade], executed: Execution, world: World) -> bool:
