@@ -6,7 +6,7 @@ import pytest
 
 numpy = pytest.importorskip("numpy")
 
-from hypothesis import given, settings  # noqa: E402
+from hypothesis import example, given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 
 from bnlint.runtime.observed import Mode  # noqa: E402
@@ -33,6 +33,7 @@ def single_precision(x, mean, variance, gamma, beta, epsilon):
 
 
 @settings(max_examples=60, deadline=None)
+@example(seed=0, rows=20_000, mean=277.375, deviation=0.0625)
 @given(
     seed=st.integers(0, 2**32 - 1),
     rows=st.sampled_from([2, 8, 300, 20_000]),
@@ -42,8 +43,11 @@ def single_precision(x, mean, variance, gamma, beta, epsilon):
 def test_rounding_is_within_the_tolerance(seed, rows, mean, deviation):
     x = data(seed, (rows, 3), mean, deviation)
     gamma, beta = data(seed + 1, 3, 1, 0.3), data(seed + 2, 3, 0, 1)
-    batch_mean = x.mean(axis=0)
-    batch_variance = ((x - batch_mean) ** 2).mean(axis=0)
+    # Summed in pairs, as frameworks do it in one way or another. One running sum of many numbers that are nearly the
+    # same rounds all of them in the same direction.
+    columns = numpy.ascontiguousarray(x.T)
+    batch_mean = columns.mean(axis=1)
+    batch_variance = ((columns - batch_mean[:, None]) ** 2).mean(axis=1)
     y = single_precision(x, batch_mean, batch_variance, gamma, beta, 1e-3)
     away = batch_mean + 3 * numpy.sqrt(batch_variance), batch_variance * 4
     judgement = judge_mode(x, y, *away, gamma, beta, 1e-3, [1])
