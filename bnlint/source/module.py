@@ -25,9 +25,10 @@ class Module:
     __slots__ = (
         "_alignments",
         "_cells",
-        "_lines",
         "_locations",
-        "_original",
+        "_plain",
+        "_split",
+        "_told",
         "display",
         "left_out",
         "path",
@@ -59,11 +60,23 @@ class Module:
         self.python2 = python2
         self.problems = list(problems)
         self.left_out = list(left_out)
-        self._lines = text.split("\n")
-        self._original = self._lines if original is None else original.split("\n")
+        self._plain = original is None and text.isascii()
+        self._split: list[str] | None = None
+        self._told = None if original is None else original.split("\n")
         self._cells = list(cells)
         self._locations: dict[ast.AST, Location] = {}
         self._alignments: dict[int, list[tuple[int, int, int]]] = {}
+
+    @property
+    def _lines(self) -> list[str]:
+        # Of most files nobody asks for the lines.
+        if self._split is None:
+            self._split = self.text.split("\n")
+        return self._split
+
+    @property
+    def _original(self) -> list[str]:
+        return self._lines if self._told is None else self._told
 
     def location(self, node: ast.AST) -> Location:
         """Where a node is, as the user counts; a node without a place is at the beginning of the file."""
@@ -124,6 +137,8 @@ class Module:
 
     def _column(self, line: int, offset: int) -> int:
         """The column in the original of a UTF-8 offset in a line of the analysed text."""
+        if self._plain:
+            return offset + 1
         text = self.line_text(line)
         if not text.isascii():
             offset = len(text.encode()[:offset].decode(errors="ignore"))
