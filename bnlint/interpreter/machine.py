@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from bnlint.dataflow import Choice, Const, Context, Frame, Guard, Guards, Node, Op, Unknown, Value, World
 from bnlint.findings import Location
-from bnlint.interpreter import attributes, calls, expressions, statements
+from bnlint.interpreter import attributes, calls, expressions, hurry, statements
 from bnlint.interpreter.activation import STEPS, Activation, BudgetExceeded, Exit, Signal
 from bnlint.interpreter.store import MISSING, Store, Written, choice, merged
 from bnlint.interpreter.values import (
@@ -180,7 +180,7 @@ class Machine:
     def define(self, statement: ast.stmt, scope: Scope) -> None:
         """Only what a statement of a module defines."""
         self.spend()
-        statements.define(self, statement, scope)
+        hurry.define(self, statement, scope)
 
     def settle(self, value: Value) -> Value:
         """A choice narrowed to what the present guards allow."""

@@ -72,7 +72,7 @@ class Modules:
         self._imported = 0
         """How many steps importing has cost."""
         self._hurried = False
-        """Whether that was too much: the rest only defines what it defines, and registries have more than is known."""
+        """Whether that was too much: of what is left, only the definitions are wanted."""
         self._running: set[ModuleValue] = set()
         self._said: dict[re.Pattern[str], tuple[int, bool]] = {}
         self._executed: tuple[tuple[str, ...], tuple[ast.AST, ...]] = (), ()
@@ -287,7 +287,7 @@ class Modules:
 
     def _definitions(self, module: ModuleValue, changed: list[Change]) -> Definitions:
         needs = frozenset(self._needs.get(module, ()))
-        made = Definitions(module, needs, frozenset(self._tops.get(module, ())), changed, self._hurried)
+        made = Definitions(module, needs, frozenset(self._tops.get(module, ())), changed)
         made.content  # noqa: B018 - taken now, before the program changes anything
         return made
 
@@ -316,9 +316,6 @@ class Modules:
             and not machine.trace.events
         ):
             self._hurried = True
-            self.share()
-            for holder, key in self._shared.openings():
-                machine.store.write(holder, key, True)
         return self._hurried
 
     def _execute(self, machine: Machine, module: ModuleValue) -> None:

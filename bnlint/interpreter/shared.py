@@ -7,15 +7,14 @@ outcome is the same in every program. What programs change in them is taken back
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from bnlint.dataflow import Const
-from bnlint.interpreter.store import MISSING, Change, Mark
-from bnlint.interpreter.values import ApiObject, Dict, Function, List, ModuleValue, Mutable, Tuple
+from bnlint.interpreter.store import MISSING, Change
+from bnlint.interpreter.values import ApiObject, Function, ModuleValue, Mutable, Tuple
 
 _MOST_OBJECTS = 5000
 """So many objects behind the names of a module are taken back between programs."""
@@ -46,8 +45,6 @@ class Definitions:
     """The first names of its absolute imports: a program's own folder might hold others of these names."""
     changed: list[Change]
     """What executing it changed in objects that were there before, as registries: the old and the new content."""
-    hurried: bool = False
-    """Whether not all of it was executed, and what it registers is not known."""
     order: int = 0
     """Counts the modules in the order in which they were executed."""
 
@@ -159,17 +156,7 @@ class Shared:
                 holder.slots.update(content)
         for made in sorted(fresh, key=lambda made: made.order):
             made.change_again()
-        if any(made.hurried for made in fresh):
-            for holder, key in self.openings():
-                holder.slots[key] = True
         return [made.module for made in fresh]
-
-    def openings(self) -> Iterator[Mark]:
-        """The slots that say of the containers in which modules register something that there may be more in them."""
-        holders = {mark[0]: None for made in self._kept.values() for mark, _, _ in made.changed}
-        for holder in holders:
-            if isinstance(holder, Dict | List):
-                yield holder, Dict.OPEN if isinstance(holder, Dict) else "open"
 
     def _has(self, module: ModuleValue) -> bool:
         made = self._kept.get(module.path)

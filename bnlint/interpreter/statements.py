@@ -31,14 +31,12 @@ from bnlint.interpreter.values import (
     Range,
     Scope,
 )
-from bnlint.walk import walk
 
 if TYPE_CHECKING:
     from bnlint.interpreter.machine import Machine
 
 FEW = 10
 """A counted loop that builds layers runs in full up to this number of rounds."""
-_OF_VALUES = (ast.Assign, ast.AnnAssign, ast.AugAssign, ast.Expr, ast.For, ast.While, ast.With)
 ALIKE = 3
 """A longer one runs this often: its rounds are alike."""
 
@@ -53,25 +51,6 @@ def execute(machine: Machine, body: Sequence[ast.stmt], scope: Scope) -> Signal 
             if signal is not None:
                 return signal
     return None
-
-
-def define(machine: Machine, statement: ast.stmt, scope: Scope) -> None:
-    """Only what a statement of a module defines: what the project's own code makes of it is not known."""
-    if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef):
-        value: Value = function_of(machine, statement, scope)
-        for decorator in reversed(statement.decorator_list):
-            called = decorator.func if isinstance(decorator, ast.Call) else decorator
-            if isinstance(evaluate(machine, called, scope), ApiRef):
-                value = call_decorated(machine, evaluate(machine, decorator, scope), value, decorator, scope)
-        machine.store.write(scope, statement.name, value)
-    elif isinstance(statement, ast.ClassDef):
-        machine.store.write(scope, statement.name, class_of(machine, statement, scope))
-    elif isinstance(statement, _OF_VALUES) and any(isinstance(part, ast.Call) for part in walk(statement)):
-        for part in walk(statement):
-            if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store):
-                machine.store.write(scope, part.id, Unknown(part.id))
-    else:
-        execute(machine, [statement], scope)
 
 
 def _expression(machine: Machine, statement: ast.Expr, scope: Scope) -> None:

@@ -257,21 +257,59 @@ def test_what_modules_register_is_there_in_every_program(
     ]
 
 
+REGISTRY = (
+    "KNOWN = {}\ndef add(f):\n  for i in range(9):\n    KNOWN[f.__name__ + str(i)] = f\n  return f\n"
+    "def create(name):\n  if name not in KNOWN:\n    raise KeyError(name)\n  return KNOWN[name]\n"
+)
+MANY = "from registry import add\n" + "".join(
+    f"@add\ndef f{i}(): return {i}\nT{i} = dict(a=f{i}(), b={i})\n" for i in range(600)
+)
+LIBRARY = {"registry.py": REGISTRY, **{f"many{i}.py": MANY for i in range(10)}, "model.py": MODEL}
+IMPORTS = f"import {', '.join(f'many{i}' for i in range(10))}\n"
+
+
 def test_a_library_whose_modules_cost_much_does_not_hide_the_program(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    registry = (
-        "KNOWN = {}\ndef add(f):\n  for i in range(9):\n    KNOWN[f.__name__ + str(i)] = f\n  return f\n"
-        "def create(name):\n  if name not in KNOWN:\n    raise KeyError(name)\n  return KNOWN[name]\n"
-    )
-    many = "from registry import add\n" + "".join(
-        f"@add\ndef f{i}(): return {i}\nT{i} = dict(a=f{i}(), b={i})\n" for i in range(600)
-    )
-    train = TRAIN.format(module="model").replace(
-        "from model import build",
-        "import many0, many1, many2, many3, many4, many5, many6, many7, many8, many9\nfrom registry import create\nfrom model import build\ncreate('f9')",
-    )
-    files = {"registry.py": registry, **{f"many{i}.py": many for i in range(10)}, "model.py": MODEL}
-    seen = report(tmp_path, monkeypatch, {**files, "a.py": train, "b.py": train}, ".")
+    train = IMPORTS + "from registry import create\ncreate('f9')\n" + TRAIN.format(module="model")
+    seen = report(tmp_path, monkeypatch, {**LIBRARY, "a.py": train, "b.py": train}, ".")
     assert found(seen) == [("BN101", "a.py", 7), ("BN101", "b.py", 7)]
+    assert not seen.summary.incomplete
+
+
+PHASES = """\
+def opposite(f):
+    def inner():
+        return not f()
+    return inner
+SWITCHES = {}
+def switch(name, value):
+    SWITCHES[name] = value
+"""
+NOT_EXECUTED = {
+    "nothing": ("def phase(): return False\n", True),
+    "decorator": ("@opposite\ndef phase(): return False\n", False),
+    "result of a call": ("def never(): return False\nphase = opposite(never)\n", False),
+    "entry of a dictionary": (
+        "done = switch('phase', True)\ndef phase(): return SWITCHES.get('phase', False)\n", False,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("phase", "wrong"), NOT_EXECUTED.values(), ids=NOT_EXECUTED)
+def test_what_is_not_executed_in_such_a_library_makes_no_finding(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, phase: str, wrong: bool
+) -> None:
+    phase = "from phases import opposite, switch, SWITCHES\n" + phase
+    model = MODEL.replace("import tensorflow", "from phase import phase\nimport tensorflow")
+    model = model.replace(", training=True", "").replace("training=training", "training=phase()")
+    train = IMPORTS + TRAIN.format(module="model").replace(
+        "step = ", "with tf.control_dependencies(tf.get_collection(tf.GraphKeys.UPDATE_OPS)):\n  step = "
+    )
+    train = train.replace("tf.reduce_mean(build(x))", "loss").replace(
+        "with tf.control", "loss = tf.reduce_mean(build(x))\nwith tf.control"
+    )
+    files = {**LIBRARY, "phases.py": PHASES, "phase.py": phase, "model.py": model}
+    seen = report(tmp_path, monkeypatch, {**files, "a.py": train, "b.py": train}, ".")
+    assert found(seen) == ([("BN107", "model.py", 4)] if wrong else [])
     assert not seen.summary.incomplete
