@@ -427,6 +427,11 @@ def _captured(value: Value, guard: Guard, world: World) -> Iterator[tuple[Value,
                 pending.extend((needed, certain) for needed in (*inner.inputs, *inner.control))
 
 
+def maker(value: Value) -> str:
+    """The operation that computes a value, or what a value that is not known is called; empty for all others."""
+    return value.op if isinstance(value, Node) else value.hint if isinstance(value, Unknown) else ""
+
+
 def sources(values: Iterable[Value], *, through_state: bool = False) -> set[Value]:
     """All values that the given ones may depend on, in any world; control dependencies are left out.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from bnlint.dataflow import Const, Node, Unknown, Value, sources
+from bnlint.dataflow import Const, Value, maker, sources
 from bnlint.eager import Batches
 from bnlint.trace import Forward, NormCall, Trace
 
@@ -40,5 +40,4 @@ def regrouped(values: Iterable[Value]) -> bool:
 
 
 def _name(value: Value) -> str:
-    name = value.op if isinstance(value, Node) else value.hint if isinstance(value, Unknown) else ""
-    return name.rpartition(".")[2]
+    return maker(value).rpartition(".")[2]

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from bnlint.analyses.forwards import called
-from bnlint.dataflow import Choice, Node, Op, Unknown, Value, World, sources
+from bnlint.dataflow import Choice, Node, Op, Unknown, Value, World, maker, sources
 from bnlint.eager import Synchronise
 from bnlint.findings import Location
 from bnlint.trace import Copy, NormCall, NormLayer, Trace, TrainStep
@@ -141,5 +141,4 @@ def _inputs(value: Value) -> tuple[Value, ...]:
 
 
 def _name(value: Value) -> str:
-    name = value.op if isinstance(value, Node) else value.hint if isinstance(value, Unknown) else ""
-    return name.removesuffix(".__call__").rpartition(".")[2]
+    return maker(value).removesuffix(".__call__").rpartition(".")[2]

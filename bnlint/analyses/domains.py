@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from bnlint.analyses.written import source
-from bnlint.dataflow import Choice, Frame, Node, Op, Unknown, Value, sources
+from bnlint.dataflow import Choice, Frame, Node, Op, Unknown, Value, maker, sources
 from bnlint.eager import Batches
 from bnlint.findings import Location
 from bnlint.trace import Trace
@@ -85,8 +85,7 @@ def _flow(values: Iterable[Value], ends: Iterable[Value] = ()) -> Iterator[Value
 
 
 def _name(value: Value) -> str:
-    name = value.op if isinstance(value, Node) else value.hint if isinstance(value, Unknown) else ""
-    return name.rpartition(".")[2]
+    return maker(value).rpartition(".")[2]
 
 
 def _domain(value: Value, batches: Batches | None, trace: Trace) -> Domain | None:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 
 from bnlint.analyses.runs import executions, training_runs
-from bnlint.dataflow import Choice, Const, Frame, Node, Unknown, Value, sources
+from bnlint.dataflow import Choice, Const, Frame, Node, Unknown, Value, maker, sources
 from bnlint.findings import Location
 from bnlint.trace import Forward, NormCall, Origin, Run, Trace
 
@@ -148,10 +148,7 @@ _MADE_UP = frozenset(
 
 def on_made_up_data(forward: Forward) -> bool:
     """Whether a model is only tried out, on random numbers or zeros."""
-    names = (
-        value.op if isinstance(value, Node) else value.hint if isinstance(value, Unknown) else ""
-        for value in forward.inputs
-    )
+    names = map(maker, forward.inputs)
     return any({name.partition(".")[0], name.rpartition(".")[2]} & _MADE_UP for name in names)
 
 

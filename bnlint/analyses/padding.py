@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from bnlint.analyses.batches import batch_size
-from bnlint.dataflow import Choice, Const, Node, Op, Unknown, Value, World, sources
+from bnlint.dataflow import Choice, Const, Node, Op, Unknown, Value, World, maker, sources
 from bnlint.eager import Padded, Rearranged
 from bnlint.findings import Step
 from bnlint.trace import NormCall, Trace
@@ -113,8 +113,7 @@ def _equally_long(padded: Value, lengths: Value) -> bool:
 
 
 def _name(value: Value) -> str:
-    name = value.op if isinstance(value, Node) else value.hint if isinstance(value, Unknown) else ""
-    return name.rpartition(".")[2]
+    return maker(value).rpartition(".")[2]
 
 
 # -- from the padding to a normalisation ---------------------------------------------------------------
